@@ -1,0 +1,1 @@
+"""Recurrent visual attention in JAX."""

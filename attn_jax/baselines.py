@@ -1,0 +1,75 @@
+"""Baselines: what a reward is compared with, to lower the variance of the credit.
+
+`apply(state, reward [M, B, T], value [M, B, T] | None, mask [B, T] | None)` gives the baseline,
+the regression loss that trains the value (0 where there is none) and the new state. None depends
+on the choice it is compared with: `value` must come from s_{t-1}, and leave-one-out leaves out
+the rollout itself.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.losses import squared_error
+from attn_jax.types import Baseline, PyTree
+
+_Result = tuple[Array, Array, PyTree]
+
+
+def zero() -> Baseline:
+    """b = 0: plain REINFORCE."""
+
+    def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
+        del value, mask
+        return jnp.zeros_like(reward), jnp.zeros_like(reward), state
+
+    return Baseline(tuple, apply)
+
+
+def learned_value() -> Baseline:
+    """b_t = v(s_{t-1}), trained by (R_t - b_t)^2  (Mnih et al. 2014, section 3.1)."""
+
+    def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
+        if value is None:
+            raise ValueError("learned_value needs the model's value [M, B, T]; got None")
+        loss = squared_error(value, reward)
+        loss = loss if mask is None else loss * mask
+        return jax.lax.stop_gradient(value), loss, state
+
+    return Baseline(tuple, apply)
+
+
+def moving_average(decay: float = 0.9) -> Baseline:
+    """b <- decay b + (1 - decay) mean R, from 0; used before it is updated  (Xu et al. 2015).
+
+    Raises:
+      ValueError: unless 0 <= decay < 1.
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay must be in [0, 1); got {decay}")
+
+    def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
+        del value
+        weights = jnp.ones_like(reward) if mask is None else jnp.broadcast_to(mask, reward.shape)
+        mean = (weights * reward).sum() / jnp.maximum(weights.sum(), 1)
+        new_state = decay * state + (1 - decay) * mean
+        return jnp.full_like(reward, state), jnp.zeros_like(reward), new_state
+
+    return Baseline(lambda: jnp.zeros(()), apply)
+
+
+def leave_one_out() -> Baseline:
+    """b_m = mean of R over the other rollouts  (RLOO; Kool et al. 2019).
+
+    `apply` raises ValueError for fewer than two rollouts.
+    """
+
+    def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
+        del value, mask
+        rollouts = reward.shape[0]
+        if rollouts < 2:
+            raise ValueError(f"leave_one_out needs at least 2 rollouts; got {rollouts}")
+        others = (reward.sum(0) - reward) / (rollouts - 1)
+        return others, jnp.zeros_like(reward), state
+
+    return Baseline(tuple, apply)

@@ -1,0 +1,13 @@
+"""Pure losses, unreduced: an objective reduces once."""
+
+from attn_jax.losses.credit import no_credit, score_function
+from attn_jax.losses.regularisers import doubly_stochastic
+from attn_jax.losses.sequences import cross_entropy, squared_error
+
+__all__ = [
+    "cross_entropy",
+    "doubly_stochastic",
+    "no_credit",
+    "score_function",
+    "squared_error",
+]

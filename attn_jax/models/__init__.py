@@ -1,0 +1,6 @@
+"""One file a paper, wiring only."""
+
+from attn_jax.models.classifier import Outputs, RecurrentClassifier
+from attn_jax.models.ram import GlimpseNet, ram
+
+__all__ = ["GlimpseNet", "Outputs", "RecurrentClassifier", "ram"]

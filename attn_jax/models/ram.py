@@ -1,0 +1,85 @@
+"""RAM: Recurrent Models of Visual Attention (Mnih, Heess, Graves, Kavukcuoglu, NIPS 2014)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.models.classifier import RecurrentClassifier
+from attn_jax.modules import Attend, Classifier, Core, Location, Step, Unroll, Value, everything
+from attn_jax.types import Choose
+
+
+class GlimpseNet(nn.Module):
+    """g = ReLU(Lin(h_g) + Lin(h_l)), h_g = ReLU(Lin(retina)), h_l = ReLU(Lin(l))  (section 3.1).
+
+    Attributes:
+      hidden: width of h_g and of h_l.
+      features: width of g.
+    """
+
+    hidden: int = 128
+    features: int = 256
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, glimpse: Array, where: Array, inputs: Array | None = None) -> Array:
+        """g [B, features] of patches [B, k, h, w, C] at locations [B, 2]."""
+        del inputs
+
+        def dense(width: int, name: str) -> nn.Dense:
+            return nn.Dense(width, dtype=self.dtype, name=name)
+
+        h_g = nn.relu(dense(self.hidden, "what")(glimpse.reshape(glimpse.shape[0], -1)))
+        h_l = nn.relu(dense(self.hidden, "where")(where))
+        return nn.relu(dense(self.features, "from_what")(h_g) + dense(self.features, "from_where")(h_l))
+
+
+def ram(
+    *,
+    choose: Choose,
+    read: Callable[[Array, Array], Array],
+    num_classes: int,
+    num_glimpses: int,
+    start: Choose | None = None,
+    cells: Sequence[nn.RNNCellBase] | None = None,
+    glimpse_hidden: int = 128,
+    glimpse_features: int = 256,
+    location_hidden: Sequence[int] = (),
+    squash: Callable[[Array], Array] = jnp.tanh,
+    view: Callable[[Array], Array] = everything,
+    remat: bool = False,
+    dtype: Any = None,
+) -> RecurrentClassifier:
+    """The recurrent attention model.
+
+    Args:
+      choose: an estimator's `choose` or `greedy` of points.
+      read: `retina(...).apply`, or any read of points.
+      num_classes: C.
+      num_glimpses: T.
+      start: how the first glimpse is placed; None: from the state at zero.
+      cells: the core's; None: h_t = ReLU(Lin(h_{t-1}) + Lin(g_t)) with 256 units.
+      glimpse_hidden, glimpse_features: widths of the glimpse network.
+      location_hidden: widths of ReLU layers in the location head; the paper has none.
+      squash: of the location's mean into [-1, 1].
+      view: what the location head sees of the state; `jax.lax.stop_gradient` detaches it.
+      remat: recompute activations in the backward pass.
+      dtype: of the computation; parameters stay float32.
+    """
+    if cells is None:
+        cells = (nn.SimpleCell(256, activation_fn=nn.relu, dtype=dtype),)
+    propose = Location(location_hidden, squash, view, dtype)
+    step = Step(
+        attend=Attend(propose, choose, read, start),
+        fuse=GlimpseNet(glimpse_hidden, glimpse_features, dtype),
+        core=Core(cells),
+    )
+    return RecurrentClassifier(
+        unroll=Unroll(step, num_glimpses, remat=remat),
+        classify=Classifier(num_classes, dtype=dtype),
+        value=Value(jax.lax.stop_gradient, dtype),
+    )

@@ -1,0 +1,136 @@
+"""Proposals: where might I look? The learned part of a mechanism.
+
+Each has `prepare(x)`, once per input, and `__call__(memory, s)`, once per step, both batched.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.modules.attend import Memory
+from attn_jax.ops import additive_scores, mask_scores
+
+View = Callable[[Array], Array]
+
+
+def everything(s: Array) -> Array:
+    """The view that hides nothing; `jax.lax.stop_gradient` is the one that detaches."""
+    return s
+
+
+class AdditiveScores(nn.Module):
+    """e_i = v . tanh(W_a a_i + W_h h + b), over items [L, D] or places [H, W, D].
+
+    Attributes:
+      features: A, the width of the comparison.
+      view: applied to s first.
+    """
+
+    features: int
+    view: View = everything
+    dtype: Any = None
+
+    def setup(self) -> None:
+        self.annotations = nn.Dense(self.features, dtype=self.dtype)
+        self.query = nn.Dense(self.features, use_bias=False, dtype=self.dtype)
+        self.v = self.param("v", nn.initializers.normal(self.features**-0.5), (self.features,))
+
+    def prepare(self, x: Array) -> Array:
+        """W_a a + b, [B, L, A]."""
+        return self.annotations(x)
+
+    def __call__(self, memory: Memory, s: Array) -> Array:
+        """e [B, L] or [B, H, W]; -inf where masked."""
+        query = self.query(self.view(s))
+        scores = jax.vmap(additive_scores, (0, 0, None))(memory.keys, query, self.v)
+        return _masked(scores, memory.mask)
+
+
+class StateScores(nn.Module):
+    """e = W h_{t-1}: from the state alone  (Sharma et al. 2016).
+
+    Attributes:
+      shape: (L,) or (H, W).
+      view: applied to s first.
+    """
+
+    shape: Sequence[int]
+    view: View = everything
+    dtype: Any = None
+
+    def prepare(self, x: Array) -> None:
+        """Nothing: what is there plays no part in where to look."""
+        del x
+
+    @nn.compact
+    def __call__(self, memory: Memory, s: Array) -> Array:
+        """e [B, L] or [B, H, W]; -inf where masked."""
+        scores = nn.Dense(math.prod(self.shape), dtype=self.dtype)(self.view(s))
+        return _masked(scores.reshape(-1, *self.shape), memory.mask)
+
+
+def _masked(scores: Array, mask: Array | None) -> Array:
+    return scores if mask is None else jax.vmap(mask_scores)(scores, mask)
+
+
+class Location(nn.Module):
+    """mu = squash(MLP(view(s))), the mean of the next location, (x, y).
+
+    Attributes:
+      hidden: widths of ReLU layers before the linear one; () as in the paper.
+      squash: to [-1, 1]: `jnp.tanh`, or a clip.
+      view: applied to s first; `jax.lax.stop_gradient` keeps the policy out of the core.
+    """
+
+    hidden: Sequence[int] = ()
+    squash: View = jnp.tanh
+    view: View = everything
+    dtype: Any = None
+
+    def prepare(self, x: Array) -> None:
+        """Nothing: the state decides."""
+        del x
+
+    @nn.compact
+    def __call__(self, memory: Memory, s: Array) -> Array:
+        """mu [B, 2], at least float32."""
+        del memory
+        h = self.view(s)
+        for width in self.hidden:
+            h = nn.relu(nn.Dense(width, dtype=self.dtype)(h))
+        return self.squash(nn.Dense(2)(h.astype(jnp.float32)))
+
+
+class Affine(nn.Module):
+    """theta = A(s), a 2x3 matrix; at first the identity  (Jaderberg et al. 2015).
+
+    Attributes:
+      hidden: widths of ReLU layers before the last, which starts at zero weights.
+      scale: of the identity it starts from: below 1 it zooms in.
+      view: applied to s first.
+    """
+
+    hidden: Sequence[int] = ()
+    scale: float = 1.0
+    view: View = everything
+    dtype: Any = None
+
+    def prepare(self, x: Array) -> None:
+        """Nothing: the state decides."""
+        del x
+
+    @nn.compact
+    def __call__(self, memory: Memory, s: Array) -> Array:
+        """theta [B, 2, 3], at least float32."""
+        del memory
+        h = self.view(s)
+        for width in self.hidden:
+            h = nn.relu(nn.Dense(width, dtype=self.dtype)(h))
+        start = jnp.array([self.scale, 0, 0, 0, self.scale, 0], jnp.float32)
+        last = nn.Dense(6, kernel_init=nn.initializers.zeros, bias_init=lambda *_: start)
+        return last(h.astype(jnp.float32)).reshape(-1, 2, 3)

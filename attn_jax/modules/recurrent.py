@@ -1,0 +1,171 @@
+"""The recurrence: a core of cells, a step of attention, and its unrolling over time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.modules.attend import Attend, Memory
+from attn_jax.types import Key, PyTree, Trace
+
+
+class Core(nn.Module):
+    """s_t = f(W s_{t-1} + U x'_t): one Linen cell, or a stack of them.
+
+    Attributes:
+      cells: each feeds the next; the last one's output is the state s.
+    """
+
+    cells: Sequence[nn.RNNCellBase]
+
+    def zeros(self, batch: int) -> tuple[PyTree, Array]:
+        """(carry, s) of nothing seen yet."""
+        unused = jax.random.key(0)  # the cells' carries start as zeros
+        carry = tuple(cell.initialize_carry(unused, (batch, 1)) for cell in self.cells)
+        last = carry[-1]
+        return carry, last[-1] if isinstance(last, tuple) else last  # an LSTM's is (c, h)
+
+    def __call__(self, carry: PyTree, u: Array) -> tuple[PyTree, Array]:
+        """One moment: (carry, input [B, U]) -> (carry, s)."""
+        after = []
+        for cell, before in zip(self.cells, carry, strict=True):
+            now, u = cell(before, u)
+            # A scan's carry keeps one dtype, whatever the cell computes in.
+            after.append(jax.tree.map(lambda new, old: new.astype(old.dtype), now, before))
+        return tuple(after), u
+
+
+class Step(nn.Module):
+    """Attend, fuse what was seen with the input of this moment, one turn of the core.
+
+    Attributes:
+      attend: the mechanism.
+      fuse: (glimpse [B, ...], where, input [B, ...] | None) -> [B, U].
+      core: the recurrence.
+      start: (x, zeros) -> (core carry, s): what is known before the first glimpse; None: zeros.
+    """
+
+    attend: Attend
+    fuse: nn.Module
+    core: Core
+    start: nn.Module | None = None
+
+    def prepare(self, x: Array, mask: Array | None = None) -> Memory:
+        """What depends on x alone, computed once."""
+        return self.attend.prepare(x, mask)
+
+    def initial(self, x: Array) -> tuple[PyTree, PyTree]:
+        """(core carry, s_0)."""
+        zeros = self.core.zeros(x.shape[0])
+        return zeros if self.start is None else self.start(x, zeros)
+
+    def __call__(
+        self,
+        carry: tuple[PyTree, PyTree],
+        memory: Memory,
+        inputs: Array | None,
+        keys: Key | None,
+        first: Array,
+    ) -> tuple[tuple[PyTree, PyTree], Trace]:
+        """One moment: the new (core carry, s_t), and its trace with leaves [B, ...]."""
+        core_carry, before = carry
+        glimpse, selection = self.attend(memory, before, keys, first)
+        core_carry, state = self.core(core_carry, self.fuse(glimpse, selection.where, inputs))
+        state = jax.tree.map(lambda new, old: new.astype(old.dtype), state, before)
+        return (core_carry, state), Trace(before, state, glimpse, selection)
+
+
+class Unroll(nn.Module):
+    """Scans any Step-like module over time.
+
+    The parameters are made by one plain step; the scan is `lax.scan` of a pure function over
+    the unbound step.
+
+    Attributes:
+      step: has `prepare`, `initial` and `__call__` as `Step`.
+      num_steps: T.
+      x_axis: None: the input stands still. 1: it is a sequence [B, T, ...], one entry a step.
+      remat: recompute a step's activations in the backward pass instead of keeping them.
+    """
+
+    step: nn.Module
+    num_steps: int
+    x_axis: int | None = None
+    remat: bool = False
+
+    def prepare(self, x: Array, mask: Array | None = None) -> Memory:
+        """What depends on x alone: compute it once and share it between rollouts."""
+        if self.x_axis is not None and x.shape[self.x_axis] != self.num_steps:
+            raise ValueError(
+                f"x must have {self.num_steps} steps on axis {self.x_axis}; got shape {x.shape}"
+            )
+        step: Any = self.step
+        return step.prepare(x, mask)
+
+    def __call__(
+        self,
+        memory: Memory,
+        keys: Key | None = None,
+        inputs: Array | None = None,
+        carry: PyTree | None = None,
+    ) -> tuple[PyTree, Trace]:
+        """Run T steps.
+
+        Args:
+          memory: of `prepare`.
+          keys: [B, T]; None if nothing is sampled.
+          inputs: [B, T, ...], joined in one a step; None if there are none.
+          carry: of an earlier call, to go on from; None: a new rollout.
+
+        Returns:
+          The carry, and the trace with leaves [B, T, ...].
+        """
+        step: Any = self.step
+        first = jnp.arange(self.num_steps) == (0 if carry is None else -1)
+        carry = step.initial(memory.x) if carry is None else carry
+        still, moving = (memory, None) if self.x_axis is None else (None, memory)
+        moments = (*_time_first((moving, inputs, keys)), first)
+        if self.is_initializing():
+            moving, *rest = jax.tree.map(lambda a: a[0], moments)
+            _, trace = step(carry, still or moving, *rest)
+            return carry, jax.tree.map(lambda a: _repeat(a, self.num_steps), trace)
+        unbound, variables = step.unbind()
+
+        def body(carry: PyTree, moment: PyTree) -> tuple[PyTree, Trace]:
+            moving, *rest = moment
+            return unbound.apply(variables, carry, still or moving, *rest)
+
+        scanned: Callable = jax.checkpoint(body) if self.remat else body
+        carry, trace = jax.lax.scan(scanned, carry, moments, length=self.num_steps)
+        return carry, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), trace)
+
+
+def _time_first(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), tree)
+
+
+def _repeat(a: Array, steps: int) -> Array:
+    return jnp.repeat(a[:, None], steps, axis=1)
+
+
+def rollout_keys(key: Key, ids: Array, num_steps: int, rollout: int | Array = 0) -> Key:
+    """Keys [B, T] folded from (example id, rollout, time).
+
+    They depend on an example's id, not on its place in the batch: neither what else is in the
+    batch nor how it is sharded changes a result.
+
+    Args:
+      key: one key.
+      ids: [B], an integer that names each example.
+      num_steps: T.
+      rollout: which of the Monte-Carlo rollouts, m.
+    """
+
+    def of_one(example: Array) -> Key:
+        mine = jax.random.fold_in(jax.random.fold_in(key, example), rollout)
+        return jax.vmap(lambda t: jax.random.fold_in(mine, t))(jnp.arange(num_steps))
+
+    return jax.vmap(of_one)(ids)
