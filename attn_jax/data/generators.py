@@ -1,0 +1,99 @@
+"""Tasks made from digits while training, a batch at a time, jitted on the device."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Int, UInt8
+
+from attn_jax.data.digits import centered, cluttered, translated
+from attn_jax.data.names import check_name
+from attn_jax.types import Key
+
+Generate = Callable[[Key, Array, Array], Array]
+
+# name -> function of (key, digit, all images of the split), and its options
+TASKS = {
+    "centered": lambda key, digit, images, **options: centered(key, digit, **options),
+    "translated": lambda key, digit, images, **options: translated(key, digit, **options),
+    "cluttered": cluttered,
+}
+
+
+def make_generator(
+    task: str,
+    *,
+    size: int | None = None,
+    pieces: int = 4,
+    piece: int = 8,
+    shift: int = 0,
+) -> Generate:
+    """A task as a function of a batch of keys, the images on the device, and ids.
+
+    Args:
+      task: "centered", "translated" or "cluttered".
+      size: rows and columns of the canvas; the task's own by default.
+      pieces, piece: of "cluttered".
+      shift: of "centered".
+
+    Returns:
+      generate(keys [B], images uint8 [N, h, w, C], ids int [B]) -> float32
+      [B, size, size, C] in [0, 1]. An example depends on its own key and id (and, for
+      clutter, on the images), never on the rest of the batch.
+
+    Raises:
+      ValueError: for an unknown task, or a shift for a task that has none.
+
+    >>> generate = make_generator("translated", size=40)
+    >>> keys = jax.random.split(jax.random.key(0), 2)
+    >>> generate(keys, jnp.zeros((5, 28, 28, 1), jnp.uint8), jnp.array([3, 1])).shape
+    (2, 40, 40, 1)
+    """
+    check_name("task", task, TASKS)
+    if shift and task != "centered":
+        raise ValueError(f"shift is for the task 'centered', not {task!r}; got {shift}")
+    options = {} if size is None else {"size": size}
+    if task == "centered":
+        options["shift"] = shift
+    if task == "cluttered":
+        options |= {"pieces": pieces, "piece": piece}
+    example = partial(TASKS[task], **options)
+
+    def generate(
+        keys: Key, images: UInt8[Array, "N h w C"], ids: Int[Array, "B"]
+    ) -> Float[Array, "B H W C"]:
+        return jax.vmap(lambda key, i: example(key, images[i], images))(keys, ids)
+
+    return generate
+
+
+def frozen(
+    generate: Generate, key: Key, images: UInt8[Array | np.ndarray, "N h w C"], *, batch: int = 500
+) -> UInt8[np.ndarray, "N H W C"]:
+    """A whole split composed once: a validation or test set that never changes.
+
+    Example i is drawn with fold_in(key, i), whatever the batch.
+
+    Args:
+      generate: of `make_generator`.
+      key: names the frozen set.
+      images: the split.
+      batch: how many are composed at a time.
+
+    Returns:
+      Levels 0 to 255; `from_uint8` of them is what `generate` gave, exactly.
+    """
+    images, n = jnp.asarray(images), len(images)
+    compose = jax.jit(
+        lambda images, ids: generate(jax.vmap(partial(jax.random.fold_in, key))(ids), images, ids)
+    )
+
+    def levels(start: int) -> np.ndarray:
+        ids = np.arange(start, start + batch, dtype=np.int32)
+        made = compose(images, jnp.asarray(ids % n))  # one shape: compiled once
+        return np.rint(255 * np.asarray(made)).astype(np.uint8)
+
+    return np.concatenate([levels(start) for start in range(0, n, batch)])[:n]

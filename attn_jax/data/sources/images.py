@@ -1,0 +1,138 @@
+"""What every source gives, and the one gate that all of them pass."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Images(NamedTuple):
+    """One split.
+
+    Attributes:
+      images: uint8 [N, H, W, C].
+      labels: int32 [N], in [0, num_classes).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Source(NamedTuple):
+    """A data set in three splits.
+
+    Attributes:
+      train, validation, test: the splits, of one image shape.
+      num_classes: at least 2.
+      name: which reader it came from.
+      description: one line: what was loaded and how it was split.
+    """
+
+    train: Images
+    validation: Images
+    test: Images
+    num_classes: int
+    name: str
+    description: str
+
+
+def check_images(images: np.ndarray, labels: np.ndarray, num_classes: int, where: str) -> Images:
+    """One split in the library's form, or an error that says what is wrong with it.
+
+    Args:
+      images: [N, H, W] or [N, H, W, C], uint8 or float in [0, 1] (stored as round(255 x)).
+      labels: integers [N] or [N, 1], in [0, num_classes).
+      num_classes: at least 2.
+      where: names the split in messages.
+
+    Raises:
+      ValueError: naming what was expected and what came.
+
+    >>> check_images(np.ones((2, 4, 4)), np.array([0, 1]), 2, "x_train").images[0, 0, 0]
+    array([255], dtype=uint8)
+    """
+    images, labels = _check_pixels(np.asarray(images), where), np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras stores CIFAR
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(f"{where}: labels must be [N]; got shape {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"{where}: labels must be integers; got {labels.dtype}")
+    if len(images) != len(labels):
+        raise ValueError(f"{where}: {len(images)} images but {len(labels)} labels")
+    if num_classes < 2:
+        raise ValueError(f"{where}: expected at least 2 classes; got {num_classes}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"{where}: labels must lie in 0 to {num_classes - 1}; got {low} to {high}")
+    return Images(images, labels.astype(np.int32))
+
+
+def _check_pixels(images: np.ndarray, where: str) -> np.ndarray:
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4:
+        raise ValueError(f"{where}: images must be [N, H, W] or [N, H, W, C]; got {images.shape}")
+    if 0 in images.shape:
+        raise ValueError(f"{where}: expected at least one image with pixels; got {images.shape}")
+    if images.shape[1] <= 4 < images.shape[3]:
+        raise ValueError(f"{where}: channels must come last, [N, H, W, C]; got {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"{where}: images must be uint8, or float in [0, 1]; got {images.dtype}")
+    if not np.isfinite(images).all():
+        raise ValueError(f"{where}: images hold NaN or infinite values")
+    if images.min() < 0 or images.max() > 1:
+        raise ValueError(
+            f"{where}: float images must lie in [0, 1]; got {images.min():g} to {images.max():g}"
+        )
+    return np.rint(255 * images).astype(np.uint8)
+
+
+def check_source(source: Source) -> Source:
+    """The source itself, if its splits have one image shape.
+
+    Raises:
+      ValueError: naming the splits that differ and their shapes.
+    """
+    expected = source.train.images.shape[1:]
+    for split in ("validation", "test"):
+        shape = getattr(source, split).images.shape[1:]
+        if shape != expected:
+            raise ValueError(
+                f"images of one size are needed; train has {expected}, {split} has {shape}"
+            )
+    return source
+
+
+def hold_out(train: Images, where: str) -> tuple[Images, Images]:
+    """The training images without their last part, and that part, for validation.
+
+    Args:
+      train: the split; of fewer than 10,000 images the last tenth goes, else 5,000.
+      where: names the split in messages.
+
+    Raises:
+      ValueError: for fewer than 2 images, or labels in sorted order, where the last images
+        would be of one class.
+    """
+    n = len(train.labels)
+    if n < 2:
+        raise ValueError(f"{where}: expected at least 2 images, to hold out one; got {n}")
+    if n >= 20 and (np.diff(train.labels) >= 0).all():
+        raise ValueError(
+            f"{where}: labels are sorted, so the last images, which validate, "
+            "would be of one class: shuffle them"
+        )
+    cut = n - (5_000 if n >= 10_000 else max(1, n // 10))
+    first, last = slice(0, cut), slice(cut, n)
+    return (
+        Images(train.images[first], train.labels[first]),
+        Images(train.images[last], train.labels[last]),
+    )
+
+
+def sizes(source: Source) -> str:
+    """The number of images in each split, in words."""
+    splits = ("train", "validation", "test")
+    return ", ".join(f"{len(getattr(source, split).labels):,} {split}" for split in splits)

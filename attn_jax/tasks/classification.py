@@ -1,0 +1,105 @@
+"""Classification by glimpses: the objective, and how a policy is measured."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Int
+
+from attn_jax.losses import cross_entropy
+from attn_jax.models import Outputs
+from attn_jax.modules import rollout_keys
+from attn_jax.types import Baseline, Estimator, Key, PyTree
+
+
+class Weights(NamedTuple):
+    """What each term counts for beside the cross-entropy, which counts 1."""
+
+    policy: float = 1.0
+    value: float = 1.0
+    entropy: float = 0.0
+
+
+def rollouts(
+    model: Any,
+    variables: PyTree,
+    x: Float[Array, "B *x"],
+    key: Key,
+    ids: Int[Array, "B"],
+    count: int,
+    inputs: Array | None = None,
+) -> Outputs:
+    """`count` rollouts of each example: leaves [M, B, T, ...]. What depends on x alone is done once.
+
+    Args:
+      model: a `RecurrentClassifier`.
+      variables: its variables.
+      x: inputs.
+      key: one key; each choice's is folded from (example id, rollout, time).
+      ids: names of the examples.
+      count: M.
+      inputs: [B, T, ...], joined in one a step.
+    """
+    memory = model.apply(variables, x, method="prepare")
+
+    def one(m: Array) -> Outputs:
+        keys = rollout_keys(key, ids, model.unroll.num_steps, m)
+        return model.apply(variables, memory, keys, inputs, method="rollout")
+
+    return jax.vmap(one)(jnp.arange(count))
+
+
+def objective(
+    outputs: Outputs,
+    labels: Int[Array, "B"],
+    *,
+    estimator: Estimator,
+    baseline: Baseline,
+    baseline_state: PyTree = (),
+    weights: Weights = Weights(),  # noqa: B008 - a constant
+) -> tuple[Float[Array, ""], tuple[dict[str, Array], PyTree]]:
+    """The loss to minimise, one for every mechanism: a soft one's credit is zero.
+
+        loss = -log p(y) - w_pi sum_t (R - b_t) log p(l_t | s_{t-1}) + w_v mean_t (R - b_t)^2
+               - w_H mean_t H_t,   R = 1 if the class read off the last state is right, else 0
+
+    Args:
+      outputs: of `rollouts`, leaves [M, B, T, ...].
+      labels: y.
+      estimator: credits the choices.
+      baseline: what R is compared with.
+      baseline_state: the baseline's.
+      weights: of the terms.
+
+    Returns:
+      The loss, its terms and figures by name, and the new baseline state.
+
+    Reference: Mnih et al. 2014, section 3.1.
+    """
+    logits = outputs.logits[:, :, -1]
+    labels = jnp.broadcast_to(labels, logits.shape[:2])
+    right = (logits.argmax(-1) == labels).astype(jnp.float32)
+    reward = jnp.broadcast_to(right[..., None], outputs.value.shape)
+    compared, regression, baseline_state = baseline.apply(
+        baseline_state, reward, outputs.value, None
+    )
+    credit = estimator.credit(outputs.trace.selection, reward, compared)
+    entropy = outputs.trace.selection.entropy
+    terms = {
+        "cross_entropy": cross_entropy(logits, labels).mean(),
+        "policy": -weights.policy * credit.sum(-1).mean(),
+        "value": weights.value * regression.mean(),
+        "entropy": -weights.entropy * entropy.mean(),
+    }
+    loss = sum(terms.values())
+    figures = {"loss": loss, **terms, "error": 100 * (1 - right.mean())}
+    return loss, (figures, baseline_state)
+
+
+def probabilities(
+    model: Any, variables: PyTree, x: Array, key: Key, ids: Array, count: int
+) -> Float[Array, "B T C"]:
+    """Class probabilities after each glimpse, averaged over `count` rollouts."""
+    outputs = rollouts(model, variables, x, key, ids, count)
+    return jax.nn.softmax(outputs.logits).mean(0)

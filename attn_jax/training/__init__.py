@@ -1,0 +1,1 @@
+"""Training: build, update, loop, checkpoint, report."""

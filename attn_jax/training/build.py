@@ -1,0 +1,222 @@
+"""From a config's names to parts: plain dicts a reader can see.
+
+Nothing below this room sees a config. Whatever does not fit together is refused here, before
+anything is written.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from attn_jax import baselines, estimators, ops
+from attn_jax.data import Source, load_source, make_generator
+from attn_jax.models import RecurrentClassifier, ram
+from attn_jax.modules import everything
+from attn_jax.tasks import Weights
+from attn_jax.training.names import pick
+from attn_jax.training.optimizer import Schedule, make_optimizer, make_schedule
+from attn_jax.types import Baseline, Choose, Estimator, Read, check_fit
+
+READS: Mapping[str, Callable[[Any], Read]] = {
+    "retina": lambda c: ops.retina(c.glimpse_size, c.scales, c.ratio, unit=c.unit or None),
+    "crop": lambda c: ops.crop(c.glimpse_size, unit=c.unit or None),
+    "affine": lambda c: ops.affine(c.glimpse_size),
+    "weighted_sum": lambda c: ops.weighted_sum(),
+    "mask": lambda c: ops.mask(),
+}
+
+ESTIMATORS: Mapping[str, Callable[[Any], Estimator]] = {
+    "gaussian": estimators.gaussian,
+    "random_point": lambda sigma: estimators.random_point(),
+    "fixed_point": lambda sigma: estimators.fixed_point(),
+    "categorical": lambda sigma: estimators.categorical(),
+    "expectation": lambda sigma: estimators.expectation(),
+    "uniform": lambda sigma: estimators.uniform(),
+    "identity": lambda sigma: estimators.identity(),
+}
+
+CONTROLS: Mapping[str, Estimator] = {
+    "random": estimators.random_point(),
+    "center": estimators.fixed_point(),
+}
+
+BASELINES: Mapping[str, Callable[[], Baseline]] = {
+    "learned_value": baselines.learned_value,
+    "moving_average": baselines.moving_average,
+    "leave_one_out": baselines.leave_one_out,
+    "zero": baselines.zero,
+}
+
+CORES: Mapping[str, Callable[..., nn.RNNCellBase]] = {
+    "relu": lambda width, dtype: nn.SimpleCell(width, activation_fn=nn.relu, dtype=dtype),
+    "tanh": lambda width, dtype: nn.SimpleCell(width, activation_fn=jnp.tanh, dtype=dtype),
+    "gru": lambda width, dtype: nn.GRUCell(width, dtype=dtype),
+    "lstm": lambda width, dtype: nn.OptimizedLSTMCell(width, dtype=dtype),
+}
+
+SQUASHES: Mapping[str, Callable] = {"tanh": jnp.tanh, "clip": lambda mu: jnp.clip(mu, -1, 1)}
+
+DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class Shape(NamedTuple):
+    """What a model must know of its data: kept with each checkpoint."""
+
+    canvas: tuple[int, int, int]  # H, W, C
+    num_classes: int
+
+
+class Parts(NamedTuple):
+    """What a config names.
+
+    Attributes:
+      shape: of the data.
+      estimator: sigma -> the estimator that is trained.
+      start: how the first glimpse is placed.
+      model: (choose, start) -> the model with its choices made that way.
+      baseline, weights: of the objective.
+      sigma, learning_rate: schedules over steps.
+      optimizer: optax's transformation.
+    """
+
+    shape: Shape
+    estimator: Callable[[Any], Estimator]
+    start: Estimator
+    model: Callable[[Choose, Choose | None], RecurrentClassifier]
+    baseline: Baseline
+    weights: Weights
+    sigma: Schedule
+    learning_rate: Schedule
+    optimizer: optax.GradientTransformation
+
+
+class Data(NamedTuple):
+    """Where examples come from: a source, and what is made of it.
+
+    Attributes:
+      source: train, validation and test images.
+      generate: (keys, images, ids) -> x, with augmentation, for training.
+      compose: the same without, for the frozen validation and test sets.
+      shape: of x.
+    """
+
+    source: Source
+    generate: Callable
+    compose: Callable
+    shape: Shape
+
+
+def build_data(config: Any) -> Data:
+    """The data a config names."""
+    data = config.data
+    options = {}
+    if data.source == "folder":
+        options = dict(size=data.resize, channels=data.channels, fraction=data.fraction)
+    source = load_source(data.source, data.path, **options)
+    generate, compose = (
+        make_generator(
+            data.task, size=data.size, pieces=data.pieces, piece=data.piece, shift=shift
+        )
+        for shift in (data.shift, 0)
+    )
+    channels = source.train.images.shape[-1]
+    shape = Shape((data.size, data.size, channels), source.num_classes)
+    return Data(source, generate, compose, shape)
+
+
+def build(config: Any, shape: Shape) -> Parts:
+    """The parts a config names, checked to fit one another.
+
+    Raises:
+      ValueError: an unknown name, a misfit, or a value out of range; one line.
+    """
+    model, train = config.model, config.train
+    read = pick(READS, model.read, "model.read")(model)
+    estimator = _estimator(model)
+    check_fit(estimator(model.sigma), read)
+    if read.takes != "point":
+        raise ValueError(f"RAM looks at points; model.read must be retina or crop, got {model.read!r}")
+    if model.read == "retina":
+        size = (model.glimpse_size, model.glimpse_size)
+        ops.check_glimpse(shape.canvas, size, model.ratio ** (model.scales - 1))
+    _check_positive(config)
+    return Parts(
+        shape=shape,
+        estimator=estimator,
+        start=pick(CONTROLS, model.start if model.policy == "learned" else model.policy, "model.start"),
+        model=lambda choose, start: _ram(config, shape, read, choose, start),
+        baseline=pick(BASELINES, train.baseline, "train.baseline")(),
+        weights=Weights(train.policy_weight, train.value_weight, train.entropy_weight),
+        sigma=_sigma(model, train.steps),
+        learning_rate=make_schedule(config.optimizer, train.steps),
+        optimizer=make_optimizer(config.optimizer, make_schedule(config.optimizer, train.steps)),
+    )
+
+
+def _estimator(model: Any) -> Callable[[Any], Estimator]:
+    if model.policy == "learned":
+        return pick(ESTIMATORS, model.estimator, "model.estimator")
+    control = pick({"learned": None, **CONTROLS}, model.policy, "model.policy")
+    return lambda sigma: control
+
+
+def _sigma(model: Any, steps: int) -> Schedule:
+    end = model.sigma if model.sigma_end is None else model.sigma_end
+    if not end > 0:
+        raise ValueError(f"model.sigma_end must be positive; got {end:g}")
+    return optax.linear_schedule(model.sigma, end, steps)
+
+
+def _check_positive(config: Any) -> None:
+    """Counts that make no sense below 1, and cadences that must divide."""
+    counts = {
+        "model.glimpses": config.model.glimpses,
+        "train.steps": config.train.steps,
+        "train.batch": config.train.batch,
+        "train.rollouts": config.train.rollouts,
+        "train.steps_per_call": config.train.steps_per_call,
+        "evaluate.every": config.evaluate.every,
+        "evaluate.rollouts": config.evaluate.rollouts,
+        "evaluate.batch": config.evaluate.batch,
+    }
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}")
+    if config.train.baseline == "leave_one_out" and config.train.rollouts < 2:
+        raise ValueError("train.baseline=leave_one_out needs train.rollouts of at least 2; got 1")
+    if config.evaluate.every % config.train.steps_per_call:
+        raise ValueError(
+            f"evaluate.every must be a multiple of train.steps_per_call="
+            f"{config.train.steps_per_call}; got {config.evaluate.every}"
+        )
+    if not 0 <= config.optimizer.average < 1:
+        raise ValueError(f"optimizer.average must be in [0, 1); got {config.optimizer.average}")
+    devices = jax.device_count()
+    if config.train.batch % devices:
+        raise ValueError(f"train.batch must divide over {devices} devices; got {config.train.batch}")
+
+
+def _ram(
+    config: Any, shape: Shape, read: Read, choose: Choose, start: Choose | None
+) -> RecurrentClassifier:
+    model, dtype = config.model, pick(DTYPES, config.dtype, "dtype")
+    cell = pick(CORES, model.core, "model.core")
+    return ram(
+        choose=choose,
+        read=read.apply,
+        num_classes=shape.num_classes,
+        num_glimpses=model.glimpses,
+        start=start,
+        cells=tuple(cell(width, dtype) for width in model.features),
+        glimpse_hidden=model.glimpse_hidden,
+        glimpse_features=model.glimpse_features,
+        location_hidden=tuple(model.location_hidden),
+        squash=pick(SQUASHES, model.squash, "model.squash"),
+        view=jax.lax.stop_gradient if model.detach else everything,
+        remat=model.remat,
+        dtype=dtype,
+    )

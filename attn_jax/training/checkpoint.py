@@ -1,0 +1,125 @@
+"""Checkpoints, by orbax: the latest two and the best, written atomically.
+
+The one module that knows orbax: its top-level API changes at 1.0.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from attn_jax.training.names import UserError
+from attn_jax.types import PyTree
+
+_logger = logging.getLogger("attn_jax")
+
+
+class Checkpoints:
+    """A run's `checkpoints/` folder: one subfolder a step, each with the state and its notes."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None, enable_async_checkpointing=False, create=False
+        )
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+
+    def steps(self) -> list[int]:
+        """Steps with a complete checkpoint, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: PyTree, notes: dict[str, Any]) -> None:
+        """Write a checkpoint, then drop all but the latest two and the best.
+
+        Args:
+          step: its number.
+          state: arrays.
+          notes: plain data kept beside it; "best_step" names the best so far.
+        """
+        if step in self.steps():
+            return
+        state = jax.device_get(state)
+        notes = {**notes, "digest": _digest(state)}
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes)
+        )
+        self._manager.save(step, args=items, force=True)
+        keep = {*self.steps()[-2:], notes.get("best_step")}
+        for old in set(self.steps()) - keep:
+            self._manager.delete(old)
+
+    def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+        """(state, notes) of a step.
+
+        Raises:
+          UserError: if the checkpoint is damaged.
+        """
+        try:
+            items = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
+                ),
+            )
+            state, notes = items["state"], items["notes"]
+        except Exception as error:  # orbax raises whatever its storage layers raise
+            raise UserError(
+                f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
+            ) from error
+        if _digest(jax.device_get(state)) != notes["digest"]:
+            raise UserError(f"the checkpoint of step {step} in {self.folder} is damaged: its digest differs")
+        return state, notes
+
+    def restore_latest(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+        """The newest checkpoint that can be read, dropping damaged ones with a warning.
+
+        Returns None if there is no checkpoint at all.
+
+        Raises:
+          UserError: if there are checkpoints, and none can be read.
+        """
+        steps = self.steps()
+        return self._first_readable(steps[::-1], like) if steps else None
+
+    def _first_readable(self, steps: Sequence[int], like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+        damage: list[UserError] = []
+        for step in steps:
+            try:
+                found = self.restore(step, like)
+            except UserError as error:
+                damage.append(error)
+                continue
+            for error in damage:
+                _logger.warning("%s; going on from step %d", error, step)
+            for bad in steps[: len(damage)]:
+                self._manager.delete(bad)
+            return found
+        raise damage[0]
+
+    def notes(self, step: int) -> dict[str, Any]:
+        """The notes of a step, without its state."""
+        path = self.folder / str(step) / "notes" / "metadata"
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
+            ) from error
+
+
+def _digest(state: PyTree) -> str:
+    """A hash of every leaf: storage that decodes without complaint may still be damaged."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(state):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"

@@ -1,0 +1,83 @@
+"""Measuring a policy: the same four figures every time, with their intervals."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from attn_jax.data import from_uint8
+from attn_jax.tasks import probabilities, wilson
+from attn_jax.training.build import CONTROLS, Parts
+from attn_jax.types import Choose, PyTree
+
+
+class Policy(NamedTuple):
+    """How glimpses are placed while measuring: rollouts are averaged as probabilities."""
+
+    choose: Choose
+    start: Choose
+    rollouts: int
+
+
+class Measured(NamedTuple):
+    """Wrong answers after each glimpse [T], of `total` images."""
+
+    wrong: np.ndarray
+    total: int
+
+    def percent(self, step: int = -1) -> tuple[float, float, float]:
+        """Error in percent after a glimpse, with its 95 % Wilson interval: (error, low, high)."""
+        count = int(self.wrong[step])
+        low, high = wilson(count, self.total)
+        return 100 * count / self.total, 100 * low, 100 * high
+
+
+def policies(config: Any, parts: Parts) -> dict[str, Policy]:
+    """The mean, M averaged rollouts, and two controls on the same weights."""
+    estimator = parts.estimator(config.model.sigma)
+    start, many = parts.start.choose, config.evaluate.rollouts
+    random, center = (CONTROLS[name].choose for name in ("random", "center"))
+    return {
+        "mean": Policy(estimator.greedy, start, 1),
+        f"m{many}": Policy(estimator.choose, start, many),
+        "random": Policy(random, random, 1),
+        "center": Policy(center, center, 1),
+    }
+
+
+def make_measure(config: Any, parts: Parts, policy: Policy) -> Callable[..., Measured]:
+    """(variables, images uint8 [N, H, W, C], labels [N], key) -> Measured, compiled once."""
+    model = parts.model(policy.choose, policy.start)
+
+    @jax.jit
+    def wrong(variables: PyTree, images: Array, labels: Array, ids: Array, key: Any) -> Array:
+        x = from_uint8(images)
+        p = probabilities(model, variables, x, key, ids, policy.rollouts)
+        return ((p.argmax(-1) != labels[:, None]) & (labels >= 0)[:, None]).sum(0)
+
+    def measure(variables: PyTree, images: np.ndarray, labels: np.ndarray, key: Any) -> Measured:
+        size = config.evaluate.batch
+        counts = [wrong(variables, *batch, key) for batch in _batches(images, labels, size)]
+        return Measured(np.sum([np.asarray(c) for c in counts], axis=0), len(images))
+
+    return measure
+
+
+def _batches(images: np.ndarray, labels: np.ndarray, size: int) -> Iterator[tuple]:
+    """Equal batches with ids; the last is filled up with label -1, which counts for nothing."""
+    size = min(size, len(images))
+    for start in range(0, len(images), size):
+        chosen = np.arange(start, start + size)
+        valid = chosen < len(images)
+        rows = np.where(valid, chosen, 0)
+        yield images[rows], np.where(valid, labels[rows], -1), jnp.asarray(chosen)
+
+
+def figures(prefix: str, name: str, measured: Measured) -> dict[str, float]:
+    """{prefix/error_name, …_low, …_high}, in percent."""
+    error, low, high = measured.percent()
+    stem = f"{prefix}/error_{name}"
+    return {stem: error, f"{stem}_low": low, f"{stem}_high": high}

@@ -1,0 +1,22 @@
+"""Pictures of a run, and the page that holds them: numpy arrays in, figures and bytes out."""
+
+from attn_jax.viz.animation import rollout_gif
+from attn_jax.viz.curves import learning_curves
+from attn_jax.viz.draw import patch_sizes, to_pixels, to_png
+from attn_jax.viz.paths import glimpse_paths
+from attn_jax.viz.report import Picture, Section, Table, render_report
+from attn_jax.viz.steps import error_by_glimpse
+
+__all__ = [
+    "Picture",
+    "Section",
+    "Table",
+    "error_by_glimpse",
+    "glimpse_paths",
+    "learning_curves",
+    "patch_sizes",
+    "render_report",
+    "rollout_gif",
+    "to_pixels",
+    "to_png",
+]

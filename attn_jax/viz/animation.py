@@ -1,0 +1,165 @@
+"""One rollout as a moving picture: where it looks, what it has seen, what it believes."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from attn_jax.viz import draw
+from attn_jax.viz.checks import check_shapes, check_sizes
+from attn_jax.viz.paths import draw_path
+
+UNSEEN = (0.20, 0.25, 0.36)  # neither black nor grey: an unseen pixel is not a dark one
+_FRAME_MS, _LAST_MS, _DPI = 700, 2800, 100
+# Inches.
+_SIDE, _TOP, _BARS = 2.15, 0.72, 1.5
+_MOST_CLASSES = 12
+_LINE = ((0, 0), (0, 1), (0, 0))  # one column after the last
+
+
+def rollout_gif(
+    image: np.ndarray,
+    locations: np.ndarray,
+    glimpses: np.ndarray,
+    *,
+    sizes: Sequence[float],
+    label: int,
+    probabilities: np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
+) -> bytes:
+    """Animate one rollout, a frame a glimpse; it loops, and the last frame is held.
+
+    Args:
+      image: [H, W, C] in [0, 1], C of 1 or 3.
+      locations: [T, 2] as (x, y) in [-1, 1].
+      glimpses: [T, k, g, g, C] in [0, 1], finest scale first.
+      sizes: k sides of the squares a glimpse covers, finest first, pixels (`patch_sizes`).
+      label: the true class.
+      probabilities: [T, K], of each class after each glimpse; None leaves the bars out.
+      class_names: what to call the classes; their numbers where None.
+
+    Returns:
+      The bytes of a GIF; the same arguments give the same bytes.
+
+    Raises:
+      ValueError: naming the argument whose shape does not fit.
+    """
+    lengths = check_shapes(
+        image=(image, "H W C"), locations=(locations, "T 2"), glimpses=(glimpses, "T k g g C")
+    )
+    check_sizes(sizes, lengths["k"])
+    shown = []
+    if probabilities is not None:
+        check_shapes(locations=(locations, "T 2"), probabilities=(probabilities, "T K"))
+        if not 0 <= label < len(probabilities[0]):
+            raise ValueError(f"label must be in [0, {len(probabilities[0])}); got {label}")
+        probabilities = np.asarray(probabilities)
+        shown = _shown(probabilities, label)
+    names = [str(c) if class_names is None else class_names[c] for c in shown]
+    bars = 4.8 + 0.1 * max(map(len, names), default=0)  # room for the longest name
+    centres = draw.to_pixels(locations, image.shape[:2])
+    frames = []
+    for t in range(lengths["T"]):
+        figure = draw.new_figure(bars + _BARS + 0.15 if shown else 4.75, _TOP + _SIDE + 1.05)
+        _looks(figure, image, centres[: t + 1], glimpses[t], sizes, lengths["T"])
+        title = f"glimpse {t + 1} of {lengths['T']}"
+        if shown:
+            title += _bars(figure, bars, probabilities[t, shown], names, shown.index(label))
+        draw.write(figure, 0.15, 0.12, title, fontsize=12, fontweight="bold")
+        frames.append(_pixels(figure))
+    return _gif(frames)
+
+
+def seen(image: np.ndarray, centres: np.ndarray, size: float) -> np.ndarray:
+    """Keep the pixels that the finest patches covered, and hide the others.
+
+    Args:
+      image: [H, W, C] in [0, 1].
+      centres: [T, 2] as (column, row), pixels.
+      size: the side of the finest patch, pixels.
+
+    Returns:
+      [H, W, 3]; a pixel is seen where its centre lies in a patch.
+    """
+    height, width = image.shape[:2]
+    columns = np.abs(np.arange(width) - centres[:, :1]) <= size / 2
+    rows = np.abs(np.arange(height) - centres[:, 1:]) <= size / 2
+    covered = (rows[:, :, None] & columns[:, None, :]).any(0)
+    return np.where(covered[..., None], draw.to_rgb(image), np.float32(UNSEEN))
+
+
+def _shown(probabilities: np.ndarray, label: int) -> list[int]:
+    """Choose the classes that matter at some time, and the true one, in their order."""
+    order = np.argsort(-probabilities.max(0), kind="stable")
+    others = [int(c) for c in order if c != label]
+    return sorted([label, *others[: _MOST_CLASSES - 1]])
+
+
+def _looks(figure, image, centres, glimpse, sizes, steps: int) -> None:
+    """Draw the image with the path so far, what was seen of it, and the present glimpse."""
+    t, second = len(centres), 0.15 + _SIDE + 0.15
+    colour = draw.time_colours(steps)[t - 1]
+    for left, picture, text in (
+        (0.15, image, "where it looks"),
+        (second, seen(image, centres, sizes[0]), "seen sharply so far"),
+    ):
+        draw.write(figure, left, _TOP - 0.24, text, fontsize=11, color=draw.FAINT)
+        axes = draw.panel(figure, left, _TOP, _SIDE, _SIDE)
+        draw.show(axes, picture)
+        if picture is image:
+            draw_path(axes, centres, sizes, _SIDE, steps)
+        else:
+            draw.squares(axes, centres[-1], sizes[:1], colour)
+    text = f"this glimpse:\n{', '.join(f'{size:g}' for size in sizes)} px wide"
+    tile = min(0.7, _SIDE / len(sizes) - 0.06)
+    draw.write(figure, 0.15, _TOP + _SIDE + 0.2, text, fontsize=11, color=draw.FAINT)
+    # One image, a white line after each patch: axes cost more to make than all that is in them.
+    row = np.concatenate([np.pad(draw.to_rgb(p), _LINE, constant_values=1) for p in glimpse], 1)
+    width = row.shape[1] / row.shape[0] * tile
+    draw.show(draw.panel(figure, second, _TOP + _SIDE + 0.2, width, tile), row)
+
+
+def _bars(figure, left: float, probabilities: np.ndarray, names: list[str], true: int) -> str:
+    """Draw the belief, the true class named in bold; return what it reads, in words."""
+    axes = draw.panel(figure, left, _TOP, _BARS, _SIDE + 0.9)
+    draw.write(figure, left, _TOP - 0.24, "what it believes", fontsize=11, color=draw.FAINT)
+    read = int(probabilities.argmax())
+    colours = ["#aab4c2"] * len(names)
+    colours[read] = draw.RIGHT if read == true else draw.WARNING
+    axes.barh(range(len(names)), probabilities, color=colours, height=0.72)
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=[])
+    axes.set_yticks(range(len(names)), names, fontsize=11)
+    axes.get_yticklabels()[true].set_fontweight("bold")
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    return f":  reads {names[read]} ({100 * probabilities[read]:.0f} %), true {names[true]}"
+
+
+def _pixels(figure):
+    """Draw a figure into a PIL image."""
+    from PIL import Image
+
+    figure.set_dpi(_DPI)
+    figure.canvas.draw()
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
+
+
+def _gif(frames) -> bytes:
+    """Write frames under one palette: a smaller file, and no flicker between frames."""
+    from PIL import Image
+
+    tall = Image.fromarray(np.concatenate([np.asarray(frame) for frame in frames]))
+    counted = tall.quantize(96, method=Image.Quantize.MEDIANCUT).getpalette()[: 96 * 3]
+    colours = np.reshape(counted, (-1, 3))
+    # Median cut greys white and tints greys: greys get even steps, which hold black and white.
+    colours = colours[np.ptp(colours, axis=1) > 12]
+    greys = np.linspace(0, 255, 32).round().astype(int)[:, None].repeat(3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([greys, colours]).ravel().tolist())
+    first, *others = (f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames)
+    durations = [_FRAME_MS] * len(others) + [_LAST_MS]
+    buffer = io.BytesIO()
+    first.save(
+        buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, disposal=1
+    )
+    return buffer.getvalue()

@@ -1,0 +1,186 @@
+"""What the pictures share: coordinates, colours, places in inches, and the way to a PNG.
+
+matplotlib is imported where it is used, and pyplot never: a figure here is an object with an
+owner, not global state.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+INK = "#1f2328"
+FAINT = "#6b7280"
+RIGHT, WARNING = "#0072b2", "#b3261e"
+
+
+def to_pixels(locations: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Turn locations into pixel coordinates, pixel centres at the integers.
+
+    `p = ((x + 1) W - 1) / 2`: x = -1 is the outer edge of the first pixel, at p = -1/2.
+
+    Args:
+      locations: [..., 2] as (x, y) in [-1, 1].
+      size: (height, width) of the image, pixels.
+
+    Returns:
+      [..., 2] as (column, row), pixels.
+
+    Raises:
+      ValueError: where the last axis of `locations` is not 2.
+
+    Example:
+      >>> to_pixels(np.array([0.0, -1.0]), (10, 28)).tolist()
+      [13.5, -0.5]
+    """
+    locations = np.asarray(locations, np.float64)
+    if locations.shape[-1:] != (2,):
+        raise ValueError(f"locations must have shape [..., 2]; got {list(locations.shape)}")
+    height, width = size
+    return ((locations + 1) * (width, height) - 1) / 2
+
+
+def patch_sizes(size: int, scales: int = 1, ratio: float = 2.0) -> tuple[float, ...]:
+    """Give the side of the square every scale of a retina covers, finest first.
+
+    Args:
+      size: side of the finest patch, pixels.
+      scales: how many patches a glimpse has.
+      ratio: how much wider each next patch is.
+
+    Returns:
+      `scales` sides, pixels.
+
+    Example:
+      >>> patch_sizes(12, scales=3)
+      (12.0, 24.0, 48.0)
+    """
+    return tuple(float(size * ratio**i) for i in range(scales))
+
+
+def to_rgb(images: np.ndarray) -> np.ndarray:
+    """Show grey and colour alike: three channels, black always 0 and white always 1.
+
+    Args:
+      images: [..., C], C of 1 or 3, in [0, 1]; what lies outside is clipped.
+
+    Returns:
+      [..., 3] in [0, 1].
+
+    Raises:
+      ValueError: for another number of channels.
+    """
+    images = np.clip(np.asarray(images, np.float32), 0, 1)
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"images must have 1 or 3 channels, last; got shape {list(images.shape)}")
+    return np.broadcast_to(images, (*images.shape[:-1], 3))
+
+
+def spread(points: np.ndarray, gap: float, rounds: int = 60) -> np.ndarray:
+    """Push points apart until no two are nearer than `gap`, so that labels can be read.
+
+    Args:
+      points: [T, 2], any unit.
+      gap: the least distance wanted, the same unit.
+      rounds: how often every pair is pushed.
+
+    Returns:
+      [T, 2], near the given points.
+    """
+    turns = 2.4 * np.arange(len(points))  # the golden angle: points that coincide part evenly
+    moved = points + 1e-3 * gap * np.stack([np.cos(turns), np.sin(turns)], -1)
+    for _ in range(rounds):
+        apart = moved[:, None] - moved
+        distance = np.linalg.norm(apart, axis=-1) + 1e-9
+        push = np.maximum(gap - distance, 0) / 2 * (distance > 1e-8)
+        moved = moved + 0.5 * (apart / distance[..., None] * push[..., None]).sum(1)
+    return moved
+
+
+def time_colours(steps: int) -> np.ndarray:
+    """Colour moments in order, dark to light, legible on black and on white.
+
+    Args:
+      steps: T, how many.
+
+    Returns:
+      [T, 4], RGBA in [0, 1].
+    """
+    from matplotlib import colormaps
+
+    return colormaps["plasma"](np.linspace(0.28, 0.92, steps))
+
+
+def new_figure(width: float, height: float):
+    """Make a white figure of so many inches, drawn by Agg."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def panel(figure, left: float, top: float, width: float, height: float):
+    """Add axes at a place in inches, measured from the figure's top left corner."""
+    across, down = figure.get_size_inches()
+    box = (left / across, 1 - (top + height) / down, width / across, height / down)
+    return figure.add_axes(box)
+
+
+def write(figure, left: float, top: float, text: str, **style):
+    """Write text at a place in inches from the top left corner; its top is at `top`."""
+    across, down = figure.get_size_inches()
+    style = {"color": INK, "fontsize": 10, "va": "top", **style}
+    return figure.text(left / across, 1 - top / down, text, **style)
+
+
+def show(axes, image: np.ndarray) -> None:
+    """Show one image [H, W, C], pixels as crisp squares, no ticks."""
+    axes.imshow(to_rgb(image), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.autoscale(False)
+
+
+def badge(axes, point: np.ndarray, number: int, colour: np.ndarray, fontsize: float = 7):
+    """Write a number in a disc of the colour of its moment."""
+    light = float(np.dot(colour[:3], (0.299, 0.587, 0.114))) > 0.5
+    disc = {"boxstyle": "circle,pad=0.2", "fc": colour, "ec": "black", "lw": 0.6}
+    style = {"ha": "center", "va": "center_baseline", "fontsize": fontsize, "fontweight": "bold"}
+    axes.text(*point, str(number), color="black" if light else "white", bbox=disc, **style)
+
+
+def squares(axes, centre: np.ndarray, sizes: Sequence[float], colour: np.ndarray) -> None:
+    """Outline what one glimpse covers: the finest patch bold, the coarser ones thin.
+
+    Args:
+      centre: [2] as (column, row), pixels.
+      sizes: the side of each patch, finest first, pixels.
+      colour: RGBA.
+    """
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    for i, size in enumerate(sizes):
+        look = {"lw": 1.4} if i == 0 else {"lw": 0.6, "alpha": 0.55}
+        corner = centre - size / 2
+        square = Rectangle(corner, size, size, fill=False, ec=colour, gid="glimpse", **look)
+        if i == 0:
+            square.set_path_effects([withStroke(linewidth=2.2, foreground="black")])
+        axes.add_patch(square)
+
+
+def to_png(figure, dpi: int = 150) -> bytes:
+    """Draw a figure into a PNG; the same figure gives the same bytes.
+
+    Args:
+      figure: a matplotlib figure.
+      dpi: pixels an inch.
+
+    Returns:
+      The file's bytes.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,81 @@
+"""RAM on 28x28 digits: seven glimpses of 8x8 pixels.
+
+uv run python -m experiments.train --config=configs/ram_mnist.py --workdir=runs/ram_mnist
+
+EXPECT
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    """The main job. Anything can be overridden: --config.data.source=tfds --config.data.path=..."""
+    del arg
+    config = ConfigDict()
+    config.seed = 0
+    config.dtype = "float32"  # of the computation; parameters stay float32
+
+    config.data = ConfigDict()
+    config.data.source = "embedded"  # embedded | npz | tfds | folder
+    config.data.path = config_dict.placeholder(str)
+    config.data.task = "centered"  # centered | translated | cluttered
+    config.data.size = 28  # of the canvas, pixels
+    config.data.shift = 2  # centered: training digits move by up to so many whole pixels
+    config.data.pieces = 4  # cluttered: how many pieces of other digits
+    config.data.piece = 8  # cluttered: their size, pixels
+    config.data.seed = 1  # freezes the validation and test composites
+    config.data.resize = config_dict.placeholder(int)  # folder: to so many pixels square
+    config.data.channels = 1  # folder: 1 grey, 3 RGB
+    config.data.fraction = 0.1  # folder without train/ val/ test/: of each class, to each
+
+    config.model = ConfigDict()
+    config.model.policy = "learned"  # learned | random | center
+    config.model.estimator = "gaussian"
+    config.model.sigma = 0.1  # of a sampled location, in location units
+    config.model.sigma_end = config_dict.placeholder(float)  # linear from sigma to here
+    config.model.read = "retina"  # retina | crop
+    config.model.glimpses = 7
+    config.model.glimpse_size = 8
+    config.model.scales = 1
+    config.model.ratio = 2.0
+    config.model.unit = 13.0  # pixels from the centre at location +-1; 0: the image's edge
+    config.model.start = "random"  # the first glimpse: random | center
+    config.model.core = "relu"  # relu | tanh | gru | lstm
+    config.model.features = (256,)  # of the core's cells, a stack if several
+    config.model.glimpse_hidden = 128
+    config.model.glimpse_features = 256
+    config.model.location_hidden = (128,)  # () as in the paper
+    config.model.squash = "tanh"  # of the location's mean: tanh | clip
+    config.model.detach = True  # the location head does not shape the core
+    config.model.remat = False
+
+    config.train = ConfigDict()
+    config.train.steps = 6000
+    config.train.batch = 128
+    config.train.rollouts = 1  # M
+    config.train.baseline = "learned_value"
+    config.train.policy_weight = 0.1
+    config.train.value_weight = 1.0
+    config.train.entropy_weight = 0.0
+    config.train.steps_per_call = 50
+    config.train.checkpoint_seconds = 3.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adam"  # adam | adamw | sgd | rmsprop
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.schedule = "cosine"  # cosine | linear | constant
+    config.optimizer.warmup = 0  # steps
+    config.optimizer.momentum = 0.9  # sgd
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.clip = 5.0  # global norm of the gradient; 0: none
+    config.optimizer.average = 0.0  # decay of the moving average of weights; 0: none
+
+    config.evaluate = ConfigDict()
+    config.evaluate.every = 500  # steps
+    config.evaluate.rollouts = 10
+    config.evaluate.batch = 500
+
+    config.log = ConfigDict()
+    config.log.tensorboard = True
+    config.log.progress = True
+    return config

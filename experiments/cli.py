@@ -1,0 +1,47 @@
+"""How every command ends: 0 well, 2 if the user can put it right, 1 diverged, 143 terminated."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+
+def start(main: Callable[[], None]) -> None:
+    """Parse the flags and call main; one clear line on stderr for whatever the user can mend."""
+    logging.set_verbosity(logging.WARNING)
+    app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> Sequence[str]:
+    # A config file runs while flags are parsed, and may raise anything.
+    try:
+        rest = flags.FLAGS(list(argv))
+    except Exception as error:
+        _leave(2, f"{_one_line(error)}")
+    return rest
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    from attn_jax.training.loop import Stopped
+    from attn_jax.training.names import Diverged, UserError
+
+    try:
+        main()
+    except UserError as error:
+        _leave(2, _one_line(error))
+    except Diverged as error:
+        _leave(1, _one_line(error))
+    except Stopped as error:
+        _leave(143, _one_line(error))
+    except KeyboardInterrupt:
+        _leave(130, "interrupted; the same command goes on from the last checkpoint")
+
+
+def _one_line(error: BaseException) -> str:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return " ".join(str(text).split()) or type(error).__name__
+
+
+def _leave(status: int, line: str) -> None:
+    print(f"{'error' if status in (1, 2) else 'stopped'}: {line}", file=sys.stderr, flush=True)
+    sys.exit(status)
