@@ -2,7 +2,7 @@
 
 uv run python -m experiments.train --config=configs/ram_mnist.py --workdir=runs/ram_mnist
 
-EXPECT
+(figures below are filled in by measurement)
 """
 
 from ml_collections import ConfigDict, config_dict

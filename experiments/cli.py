@@ -1,7 +1,8 @@
 """How every command ends: 0 well, 2 if the user can put it right, 1 diverged, 143 terminated."""
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags, logging
 
@@ -45,3 +46,14 @@ def _one_line(error: BaseException) -> str:
 def _leave(status: int, line: str) -> None:
     print(f"{'error' if status in (1, 2) else 'stopped'}: {line}", file=sys.stderr, flush=True)
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[None]:
+    """One clear line where a file cannot be written."""
+    from attn_jax.training.names import UserError
+
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error

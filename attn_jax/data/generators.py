@@ -70,6 +70,9 @@ def make_generator(
     return generate
 
 
+_fold_keys = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
+
+
 def frozen(
     generate: Generate, key: Key, images: UInt8[Array | np.ndarray, "N h w C"], *, batch: int = 500
 ) -> UInt8[np.ndarray, "N H W C"]:
@@ -87,13 +90,11 @@ def frozen(
       Levels 0 to 255; `from_uint8` of them is what `generate` gave, exactly.
     """
     images, n = jnp.asarray(images), len(images)
-    compose = jax.jit(
-        lambda images, ids: generate(jax.vmap(partial(jax.random.fold_in, key))(ids), images, ids)
-    )
+    compose = jax.jit(generate)
 
     def levels(start: int) -> np.ndarray:
-        ids = np.arange(start, start + batch, dtype=np.int32)
-        made = compose(images, jnp.asarray(ids % n))  # one shape: compiled once
+        ids = jnp.arange(start, start + batch) % n  # one shape: compiled once
+        made = compose(_fold_keys(key, ids), images, ids)
         return np.rint(255 * np.asarray(made)).astype(np.uint8)
 
     return np.concatenate([levels(start) for start in range(0, n, batch)])[:n]

@@ -20,7 +20,7 @@ def finish(run: Run, state: TrainState) -> Path:
     steps = int(state.step)
     best, _ = run.checkpoints.restore(run.notes["best_step"], state)
     split = run.data.source.test
-    composed = Images(freeze(run, split, 2), split.labels)
+    composed = Images(freeze(run.config, run.data, split, 2), split.labels)
     run.progress.say(f"testing the checkpoint of step {run.notes['best_step']}, best on validation")
     measured = measure_all(run.config, run.parts, best, composed)
     for line in lines(measured):

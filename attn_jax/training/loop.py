@@ -161,7 +161,7 @@ class Validation:
 
     def __init__(self, run: Run):
         config, split = run.config, run.data.source.validation
-        self._images, self._labels = freeze(run, split, 1), split.labels
+        self._images, self._labels = freeze(config, run.data, split, 1), split.labels
         self._key = measure_key(config, 1)
         self._measure = make_measure(config, run.parts, policies(config, run.parts)["mean"])
 
@@ -170,10 +170,10 @@ class Validation:
         return figures("validation", "mean", measured)
 
 
-def freeze(run: Run, split: Images, which: int) -> np.ndarray:
+def freeze(config: Any, data: Data, split: Images, which: int) -> np.ndarray:
     """A split composed once, under the data's own seed."""
-    key = jax.random.fold_in(jax.random.key(run.config.data.seed), which)
-    return frozen(run.data.compose, key, split.images)
+    key = jax.random.fold_in(jax.random.key(config.data.seed), which)
+    return frozen(data.compose, key, split.images)
 
 
 def measure_key(config: Any, which: int) -> Any:

@@ -21,7 +21,8 @@ def init_state(config: Any, parts: Parts) -> TrainState:
     image = jnp.zeros((1, *parts.shape.canvas))
     choose = jax.random.split(jax.random.fold_in(key, 0), (1, config.model.glimpses))
     model = parts.model(parts.estimator(config.model.sigma).choose, parts.start.choose)
-    variables = model.init(jax.random.fold_in(key, 1), image, choose)
+    # Compiled, so that the forward pass, which nothing reads, is not even run.
+    variables = jax.jit(model.init)(jax.random.fold_in(key, 1), image, choose)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=jax.random.key_data(jax.random.fold_in(key, 2)),

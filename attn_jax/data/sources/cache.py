@@ -22,7 +22,7 @@ def cache_dir() -> Path:
 
 
 def cached(
-    name: str, stamp: str, build: Callable[[], Arrays], *, seconds: float = 0, limit: int = 2**31
+    name: str, stamp: str, build: Callable[[], Arrays], *, seconds: float = 0.0, limit: int = 2**31
 ) -> Arrays:
     """What `build` gives, from the cache if it is there and whole.
 
@@ -36,7 +36,8 @@ def cached(
       limit: nor is what takes more than this many bytes.
     """
     path = cache_dir() / f"{name}.npz"
-    with contextlib.suppress(*DAMAGED), np.load(path, allow_pickle=False) as file:
+    # np.load would leave a damaged file open: open it here
+    with contextlib.suppress(*DAMAGED), open(path, "rb") as raw, np.load(raw) as file:
         arrays = {key: file[key] for key in file.files}
         if str(arrays.pop("stamp")) == stamp:
             return arrays

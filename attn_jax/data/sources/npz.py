@@ -46,7 +46,7 @@ def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"expected a .npz file with {', '.join(NAMES)}; {path} is not one")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw) as file:
             missing = [name for name in NAMES if name not in file.files]
             if missing:
                 raise ValueError(

@@ -1,0 +1,40 @@
+"""Measure a run's checkpoint again: python -m experiments.evaluate --workdir=runs/a [--source=tfds --path=…]"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
+_STEP = flags.DEFINE_integer("step", None, "Of the checkpoint; the best on validation by default.")
+_SOURCE = flags.DEFINE_string("source", None, "embedded, npz, tfds or folder; the run's by default.")
+_PATH = flags.DEFINE_string("path", None, "The source's path.")
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to measure on.")
+_OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures to.")
+
+
+def main() -> None:
+    """Print the four figures with their intervals."""
+    from attn_jax.training.evaluate import evaluate
+    from attn_jax.training.report import lines
+    from attn_jax.training.writers import write_atomically
+
+    measured, results = evaluate(
+        _WORKDIR.value,
+        step=_STEP.value,
+        source=_SOURCE.value,
+        path=_PATH.value,
+        split=_SPLIT.value,
+    )
+    print(f"step {results['step']} on {results['data']} ({results['images']:,} images)")
+    print("\n".join(lines(measured)))
+    if _OUTPUT.value:
+        with cli.writing(_OUTPUT.value):
+            write_atomically(Path(_OUTPUT.value), json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("workdir")
+    cli.start(main)
