@@ -41,10 +41,8 @@ def load_tfds(
       ValueError: if there are several, or it has no such features or splits.
     """
     directory = _find(Path(path, dataset or ""))
-    if (
-        json.loads((directory / "dataset_info.json").read_text()).get("fileFormat")
-        != "array_record"
-    ):
+    info = json.loads((directory / "dataset_info.json").read_text())
+    if info.get("fileFormat") != "array_record":
         raise ValueError(f"{directory} is not in array_record format; {PREPARE}")
     name = f"tfds-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]}"
     stamp = repr((_stamp(directory), image, label))

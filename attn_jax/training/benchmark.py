@@ -1,0 +1,111 @@
+"""How fast a training step is, beside what the machine could do."""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from attn_jax.data import batch_ids
+from attn_jax.training.build import build, build_data
+from attn_jax.training.finish import versions
+from attn_jax.training.names import UserError
+from attn_jax.training.update import init_state, make_update, many
+
+_SIDE = 2048
+
+
+def matmul_rate(calls: int = 10) -> float:
+    """GFLOP/s of a 2048^3 float32 matrix product: the median of `calls`."""
+    a = jax.random.normal(jax.random.key(0), (_SIDE, _SIDE))
+    product = jax.jit(lambda a: jnp.matmul(a, a))
+    return 2e-9 * _SIDE**3 / statistics.median(_timed(lambda: product(a), calls))
+
+
+def _timed(call: Callable[[], Any], calls: int) -> list[float]:
+    """Seconds of each of `calls`, after one that is not counted; each waits for its result."""
+    jax.block_until_ready(call())
+    seconds = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        jax.block_until_ready(call())
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def benchmark(config: Any, calls: int, started: float) -> dict[str, Any]:
+    """Time the update of a config.
+
+    Args:
+      config: of a file in configs/.
+      calls: how many calls of `train.steps_per_call` updates are timed, at least 3.
+      started: `time.time()` when the process began.
+
+    Returns:
+      A flat dict: seconds to the first finished call since the process began, of compiling,
+      milliseconds a step (median, fastest), images/s, the matrix product's GFLOP/s before and
+      after, images/s per GFLOP/s, peak memory after a third of the calls and at the end.
+    """
+    try:
+        data = build_data(config)
+        parts = build(config, data.shape)
+        state = init_state(config, parts)
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise UserError(str(error)) from error
+    images, labels = jax.device_put(data.source.train)
+    train = config.train
+    ids = jnp.asarray(batch_ids(config.seed, len(labels), train.batch, 0, train.steps_per_call))
+    update = jax.jit(many(make_update(config, parts, data.generate)), donate_argnums=0)
+    began = time.perf_counter()
+    compiled = update.lower(state, images, labels, ids).compile()
+    compile_seconds = time.perf_counter() - began
+
+    def call() -> Any:
+        nonlocal state
+        state, figures = compiled(state, images, labels, ids)
+        return figures
+
+    jax.block_until_ready(call())
+    first = time.time() - started
+    rate = matmul_rate()
+    seconds = _timed(call, calls // 3)
+    early = _peak_megabytes()
+    seconds += _timed(call, calls - calls // 3)
+    rates = [rate, matmul_rate()]
+    step = statistics.median(seconds) / train.steps_per_call
+    per_second = train.batch / step
+    return {
+        "compile_seconds": compile_seconds,
+        "first_call_seconds": first,
+        "step_ms": 1e3 * step,
+        "step_ms_fastest": 1e3 * min(seconds) / train.steps_per_call,
+        "images_per_second": per_second,
+        "matmul_gflops_before": rates[0],
+        "matmul_gflops_after": rates[1],
+        "images_per_second_per_gflops": per_second / statistics.mean(rates),
+        "peak_memory_mb_early": early,
+        "peak_memory_mb": _peak_megabytes(),
+        "batch": train.batch,
+        "glimpses": config.model.glimpses,
+        "rollouts": train.rollouts,
+        "calls": calls,
+        "steps_per_call": train.steps_per_call,
+        **versions(),
+    }
+
+
+def lines(figures: dict[str, Any]) -> list[str]:
+    """A row a figure."""
+    width = max(map(len, figures))
+    shown = ((k, f"{v:,.2f}" if isinstance(v, float) else str(v)) for k, v in figures.items())
+    return [f"{name:{width}}  {value}" for name, value in shown]
+
+
+def _peak_megabytes() -> float:
+    """The most memory this process has held: Linux counts it in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,36 @@
+"""Time a training step: python -m experiments.benchmark --config=configs/ram_benchmark.py
+
+Compile and steady time apart, against the same machine's own 2048^3 float32 matrix product.
+"""
+
+import time
+
+_STARTED = time.time()
+
+import json  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from absl import flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from experiments import cli  # noqa: E402
+
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/ram_benchmark.py", "What to time.")
+_CALLS = flags.DEFINE_integer("calls", 20, "Timed calls of the update.", lower_bound=3)
+_OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures to.")
+
+
+def main() -> None:
+    """Print a table; write JSON if asked."""
+    from attn_jax.training.benchmark import benchmark, lines
+    from attn_jax.training.writers import write_atomically
+
+    figures = benchmark(_CONFIG.value, _CALLS.value, _STARTED)
+    print("\n".join(lines(figures)))
+    if _OUTPUT.value:
+        with cli.writing(_OUTPUT.value):
+            write_atomically(Path(_OUTPUT.value), json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    cli.start(main)

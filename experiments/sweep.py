@@ -1,0 +1,66 @@
+"""Run a config's grid: python -m experiments.sweep --config=configs/ram_mnist.py --workdir=runs/sweep
+
+The config file's `get_hyper()` gives the cells, each a dict of overrides such as {"seed": 1}.
+Each cell is one `experiments.train` in a folder of its own; finished cells are kept.
+"""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from experiments import cli
+
+_CONFIG = flags.DEFINE_string("config", None, "A file of configs/ with a get_hyper().")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the cells.")
+_EXTRA = flags.DEFINE_multi_string("set", [], "An override for all cells: --set=train.steps=100")
+
+
+def main() -> None:
+    """Run what is not finished yet, then print one table."""
+    from attn_jax.training.names import UserError
+    from attn_jax.training.sweep import cell_name, table
+    from attn_jax.training.writers import write_atomically
+
+    cells = _cells(_CONFIG.value)
+    workdir = Path(_WORKDIR.value)
+    failed = []
+    for cell in cells:
+        folder = workdir / cell_name(cell)
+        overrides = [f"--config.{name}={value}" for name, value in cell.items()]
+        overrides += [f"--config.{one}" for one in _EXTRA.value]
+        print(f"== {folder.name}", flush=True)
+        command = [sys.executable, "-m", "experiments.train", f"--config={_CONFIG.value}"]
+        status = subprocess.run([*command, f"--workdir={folder}", *overrides]).returncode
+        if status < 0 or status > 128:  # stopped from outside: so is the sweep
+            sys.exit(status if status > 0 else 128 - status)
+        failed += [folder.name] if status else []
+    text = table(workdir, cells)
+    with cli.writing(str(workdir)):
+        workdir.mkdir(parents=True, exist_ok=True)
+        write_atomically(workdir / "sweep.md", text)
+    print(text, end="")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}")
+
+
+def _cells(path: str) -> list[dict[str, Any]]:
+    from attn_jax.training.names import UserError
+
+    path, _, arg = path.partition(":")
+    spec = importlib.util.spec_from_file_location("config", path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise UserError(f"--config={path}: there is no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_hyper"):
+        raise UserError(f"{path} has no get_hyper(); it returns a list of overrides, a dict a cell")
+    return list(module.get_hyper(arg) if arg else module.get_hyper())
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    cli.start(main)
