@@ -29,7 +29,7 @@ def expectation() -> Estimator:
     def choose(key: Key | None, scores: Array) -> Selection:
         del key
         alpha = masked_softmax(scores)
-        return Selection(alpha, alpha, jnp.zeros(()), categorical_entropy(scores))
+        return Selection(alpha, alpha, _nothing(alpha), categorical_entropy(scores))
 
     return Estimator(choose, choose, no_credit, "weights")
 
@@ -124,9 +124,8 @@ def random_point(extent: float = 1.0) -> Estimator:
     def choose(key: Key | None, mu: Array) -> Selection:
         key = _needs("random_point", key)
         where = jax.random.uniform(key, mu.shape, mu.dtype, -extent, extent)
-        return Selection(
-            where, jnp.zeros_like(mu), jnp.full((), log_prob), jnp.full((), -log_prob)
-        )
+        certain = jnp.full((), log_prob, mu.dtype)
+        return Selection(where, jnp.zeros_like(mu), certain, -certain)
 
     return Estimator(choose, choose, no_credit, "point")
 
@@ -135,10 +134,15 @@ def _ignoring_the_key(where, gives: str, entropy=None) -> Estimator:
     def choose(key: Key | None, proposal: PyTree) -> Selection:
         del key
         chosen = where(proposal)
-        spread = jnp.zeros(()) if entropy is None else entropy(chosen)
-        return Selection(chosen, chosen, jnp.zeros(()), spread)
+        spread = _nothing(chosen) if entropy is None else entropy(chosen)
+        return Selection(chosen, chosen, _nothing(chosen), spread)
 
     return Estimator(choose, choose, no_credit, gives)
+
+
+def _nothing(like: Array) -> Array:
+    """0, of the dtype that log-probabilities of this choice have: branches must agree."""
+    return jnp.zeros((), like.dtype)
 
 
 def _needs(name: str, key: Key | None) -> Key:

@@ -47,7 +47,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.location_hidden = (128,)  # () as in the paper
     config.model.squash = "tanh"  # of the location's mean: tanh | clip
     config.model.detach = True  # the location head does not shape the core
-    config.model.remat = False
+    config.model.remat = False  # recompute activations in the backward pass
+    config.model.unroll = 8  # glimpses in one turn of the loop: faster, longer to compile
 
     config.train = ConfigDict()
     config.train.steps = 6000

@@ -52,6 +52,7 @@ def ram(
     squash: Callable[[Array], Array] = jnp.tanh,
     view: Callable[[Array], Array] = everything,
     remat: bool = False,
+    unroll: int = 1,
     dtype: Any = None,
 ) -> RecurrentClassifier:
     """The recurrent attention model.
@@ -68,6 +69,7 @@ def ram(
       squash: of the location's mean into [-1, 1].
       view: what the location head sees of the state; `jax.lax.stop_gradient` detaches it.
       remat: recompute activations in the backward pass.
+      unroll: glimpses laid out in one turn of the loop.
       dtype: of the computation; parameters stay float32.
     """
     if cells is None:
@@ -79,7 +81,7 @@ def ram(
         core=Core(cells),
     )
     return RecurrentClassifier(
-        unroll=Unroll(step, num_glimpses, remat=remat),
+        unroll=Unroll(step, num_glimpses, remat=remat, unroll=unroll),
         classify=Classifier(num_classes, dtype=dtype),
         value=Value(jax.lax.stop_gradient, dtype),
     )

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.types import Choose, Key, PyTree, Selection
@@ -57,8 +56,9 @@ class Attend(nn.Module):
           first: [], whether this is the first choice of the rollout.
         """
         proposal = self.propose(memory, s)
-        selection = jax.vmap(self.choose)(keys, proposal)
-        if self.start is not None:
-            begin = jax.vmap(self.start)(keys, proposal)
-            selection = jax.tree.map(lambda a, b: jnp.where(first, a, b), begin, selection)
+        choose = jax.vmap(self.choose)
+        if self.start is None:
+            selection = choose(keys, proposal)
+        else:
+            selection = jax.lax.cond(first, jax.vmap(self.start), choose, keys, proposal)
         return jax.vmap(self.read)(memory.x, selection.where), selection

@@ -89,12 +89,15 @@ class Unroll(nn.Module):
       num_steps: T.
       x_axis: None: the input stands still. 1: it is a sequence [B, T, ...], one entry a step.
       remat: recompute a step's activations in the backward pass instead of keeping them.
+      unroll: how many steps are laid out in one turn of the loop: few, small ones run faster
+        without it, for more compile time.
     """
 
     step: nn.Module
     num_steps: int
     x_axis: int | None = None
     remat: bool = False
+    unroll: int = 1
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
         """What depends on x alone: compute it once and share it between rollouts."""
@@ -139,7 +142,9 @@ class Unroll(nn.Module):
             return unbound.apply(variables, carry, still or moving, *rest)
 
         scanned: Callable = jax.checkpoint(body) if self.remat else body
-        carry, trace = jax.lax.scan(scanned, carry, moments, length=self.num_steps)
+        carry, trace = jax.lax.scan(
+            scanned, carry, moments, length=self.num_steps, unroll=self.unroll
+        )
         return carry, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), trace)
 
 

@@ -175,6 +175,7 @@ def _check_positive(config: Any) -> None:
     """Counts that make no sense below 1, and cadences that must divide."""
     counts = {
         "model.glimpses": config.model.glimpses,
+        "model.unroll": config.model.unroll,
         "train.steps": config.train.steps,
         "train.batch": config.train.batch,
         "train.rollouts": config.train.rollouts,
@@ -218,5 +219,6 @@ def _ram(
         squash=pick(SQUASHES, model.squash, "model.squash"),
         view=jax.lax.stop_gradient if model.detach else everything,
         remat=model.remat,
+        unroll=min(model.unroll, model.glimpses),
         dtype=dtype,
     )

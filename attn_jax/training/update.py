@@ -10,7 +10,7 @@ from jax import Array
 
 from attn_jax.tasks import objective, rollouts
 from attn_jax.training.build import Parts
-from attn_jax.training.state import TrainState, averaged, fresh_average
+from attn_jax.training.state import TrainState, averaged, data_mesh, fresh_average, over_batch
 
 Figures = dict[str, Array]
 
@@ -41,12 +41,16 @@ def example_keys(key: Any, ids: Array) -> Any:
 def make_update(config: Any, parts: Parts, generate: Callable) -> Callable:
     """(state, images uint8 [N, ...], labels [N], ids [B]) -> (state, figures)."""
 
+    mesh = data_mesh()
+
     def update(
         state: TrainState, images: Array, labels: Array, ids: Array
     ) -> tuple[TrainState, Figures]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         data_key, choice_key = jax.random.split(key)
         x, y = generate(example_keys(data_key, ids), images, ids), labels[ids]
+        # Said once, else the partitioner may let every device compute the whole batch.
+        x, y = jax.lax.with_sharding_constraint((x, y), over_batch(mesh))
         # Built inside the update: sigma is traced, so its schedule never retraces.
         sigma = parts.sigma(state.step)
         estimator = parts.estimator(sigma)
