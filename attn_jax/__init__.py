@@ -1,1 +1,53 @@
-"""Recurrent visual attention in JAX."""
+"""attn_jax: learning where to look. Recurrent visual attention in JAX.
+
+    propose (learned: where might I look?) -> choose (the only randomness) -> read (a kernel)
+
+`ops`, `losses`, `estimators`, `baselines`, `modules` and `models` need jax, flax, optax, numpy
+and jaxtyping alone; `data`, `viz` and `training` come with the extra `attn_jax[experiments]`.
+"""
+
+from typing import TYPE_CHECKING
+
+from attn_jax import baselines, estimators, losses, models, modules, ops, types
+from attn_jax.ops import affine_grid, grid_sample
+from attn_jax.types import Baseline, Estimator, Read, Selection, Trace, check_fit
+
+if TYPE_CHECKING:
+    from attn_jax.training.load import Loaded
+
+__version__ = "0.1.0"
+
+
+def load(workdir: str, step: int | None = None) -> "Loaded":
+    """The model of a run, its variables and an apply function.
+
+    Args:
+      workdir: the run's folder.
+      step: of the checkpoint; None: the best on validation.
+
+    See `attn_jax.training.load.Loaded`. Needs the extra `attn_jax[experiments]`.
+    """
+    from attn_jax.training.load import load as load_run
+
+    return load_run(workdir, step)
+
+
+__all__ = [
+    "Baseline",
+    "Estimator",
+    "Read",
+    "Selection",
+    "Trace",
+    "__version__",
+    "affine_grid",
+    "baselines",
+    "check_fit",
+    "estimators",
+    "grid_sample",
+    "load",
+    "losses",
+    "models",
+    "modules",
+    "ops",
+    "types",
+]
