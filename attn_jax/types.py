@@ -124,7 +124,9 @@ def check_fit(estimator: Estimator, read: Read) -> None:
     """
     given = _UNDERSTOOD.get(estimator.gives)
     if given is None:
-        raise ValueError(f"estimator.gives must be one of {sorted(_UNDERSTOOD)}; got {estimator.gives!r}")
+        raise ValueError(
+            f"estimator.gives must be one of {sorted(_UNDERSTOOD)}; got {estimator.gives!r}"
+        )
     if given != read.takes:
         raise ValueError(
             f"the estimator gives {estimator.gives!r}, but the read takes {read.takes!r}; "

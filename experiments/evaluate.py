@@ -9,7 +9,9 @@ from experiments import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 _STEP = flags.DEFINE_integer("step", None, "Of the checkpoint; the best on validation by default.")
-_SOURCE = flags.DEFINE_string("source", None, "embedded, npz, tfds or folder; the run's by default.")
+_SOURCE = flags.DEFINE_string(
+    "source", None, "embedded, npz, tfds or folder; the run's by default."
+)
 _PATH = flags.DEFINE_string("path", None, "The source's path.")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to measure on.")
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures to.")

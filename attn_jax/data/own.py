@@ -44,7 +44,9 @@ def load_own(path: str | Path, size: int, channels: int) -> Own:
             values, said = 1 - values, [*said, "dark on light, so inverted"]
         if values.shape[:2] != (size, size):
             values = _as_digit(values, size, str(path))
-            said.append(f"cropped to the ink, scaled to {round(_INK * size)} of {size} pixels, centred")
+            said.append(
+                f"cropped to the ink, scaled to {round(_INK * size)} of {size} pixels, centred"
+            )
     elif values.shape[:2] != (size, size):
         values = _scaled(values, size / max(values.shape[:2]))
         values = _in_canvas(values, size, np.array(values.shape[:2]) / 2)

@@ -51,5 +51,3 @@ class RecurrentClassifier(nn.Module):
     ) -> Outputs:
         """Prepare x [B, ...] and roll out once, with keys [B, T]."""
         return self.rollout(self.prepare(x, mask), keys, inputs)
-
-

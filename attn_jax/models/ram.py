@@ -35,7 +35,9 @@ class GlimpseNet(nn.Module):
 
         h_g = nn.relu(dense(self.hidden, "what")(glimpse.reshape(glimpse.shape[0], -1)))
         h_l = nn.relu(dense(self.hidden, "where")(where))
-        return nn.relu(dense(self.features, "from_what")(h_g) + dense(self.features, "from_where")(h_l))
+        return nn.relu(
+            dense(self.features, "from_what")(h_g) + dense(self.features, "from_where")(h_l)
+        )
 
 
 def ram(

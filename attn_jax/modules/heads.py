@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jax import Array
 
 
-
 class Classifier(nn.Module):
     """Logits [..., C] from a state [..., S], in float32."""
 
@@ -56,5 +55,3 @@ class Flat(nn.Module):
         if inputs is not None:
             u = jnp.concatenate([u, inputs], axis=-1)
         return u if self.features is None else nn.relu(nn.Dense(self.features, dtype=self.dtype)(u))
-
-

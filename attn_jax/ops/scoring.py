@@ -38,7 +38,9 @@ def mask_scores(scores: Float[Array, "*L"], mask: Bool[Array, "*L"] | None) -> F
     if mask is None:
         return scores
     if mask.shape != scores.shape:
-        raise ValueError(f"mask must have the shape of the scores, {scores.shape}; got {mask.shape}")
+        raise ValueError(
+            f"mask must have the shape of the scores, {scores.shape}; got {mask.shape}"
+        )
     return jnp.where(mask, scores, -jnp.inf)
 
 

@@ -118,9 +118,7 @@ def build_data(config: Any) -> Data:
         options = dict(size=data.resize, channels=data.channels, fraction=data.fraction)
     source = load_source(data.source, data.path, **options)
     generate, compose = (
-        make_generator(
-            data.task, size=data.size, pieces=data.pieces, piece=data.piece, shift=shift
-        )
+        make_generator(data.task, size=data.size, pieces=data.pieces, piece=data.piece, shift=shift)
         for shift in (data.shift, 0)
     )
     channels = source.train.images.shape[-1]
@@ -139,7 +137,9 @@ def build(config: Any, shape: Shape) -> Parts:
     estimator = _estimator(model)
     check_fit(estimator(model.sigma), read)
     if read.takes != "point":
-        raise ValueError(f"RAM looks at points; model.read must be retina or crop, got {model.read!r}")
+        raise ValueError(
+            f"RAM looks at points; model.read must be retina or crop, got {model.read!r}"
+        )
     if model.read == "retina":
         size = (model.glimpse_size, model.glimpse_size)
         ops.check_glimpse(shape.canvas, size, model.ratio ** (model.scales - 1))
@@ -147,7 +147,9 @@ def build(config: Any, shape: Shape) -> Parts:
     return Parts(
         shape=shape,
         estimator=estimator,
-        start=pick(CONTROLS, model.start if model.policy == "learned" else model.policy, "model.start"),
+        start=pick(
+            CONTROLS, model.start if model.policy == "learned" else model.policy, "model.start"
+        ),
         model=lambda choose, start: _ram(config, shape, read, choose, start),
         baseline=pick(BASELINES, train.baseline, "train.baseline")(),
         weights=Weights(train.policy_weight, train.value_weight, train.entropy_weight),
@@ -198,7 +200,9 @@ def _check_positive(config: Any) -> None:
         raise ValueError(f"optimizer.average must be in [0, 1); got {config.optimizer.average}")
     devices = jax.device_count()
     if config.train.batch % devices:
-        raise ValueError(f"train.batch must divide over {devices} devices; got {config.train.batch}")
+        raise ValueError(
+            f"train.batch must divide over {devices} devices; got {config.train.batch}"
+        )
 
 
 def _ram(

@@ -73,7 +73,9 @@ class Checkpoints:
                 f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
             ) from error
         if _digest(jax.device_get(state)) != notes["digest"]:
-            raise UserError(f"the checkpoint of step {step} in {self.folder} is damaged: its digest differs")
+            raise UserError(
+                f"the checkpoint of step {step} in {self.folder} is damaged: its digest differs"
+            )
         return state, notes
 
     def restore_latest(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:

@@ -15,6 +15,7 @@ from attn_jax.training.report import assemble, lines
 from attn_jax.training.state import TrainState
 from attn_jax.training.writers import read_metrics, write_atomically
 
+
 def finish(run: Run, state: TrainState) -> Path:
     """Measure the best checkpoint on the test set and write what the run leaves behind."""
     steps = int(state.step)
@@ -66,7 +67,11 @@ def measure_all(
 def protocol(config: Any) -> str:
     """How the figures were taken, in one line."""
     data, model = config.data, config.model
-    clutter = f" with {data.pieces} pieces of {data.piece}x{data.piece}" if data.task == "cluttered" else ""
+    clutter = (
+        f" with {data.pieces} pieces of {data.piece}x{data.piece}"
+        if data.task == "cluttered"
+        else ""
+    )
     return (
         f"{data.task} {data.size}x{data.size}{clutter}; {model.glimpses} glimpses of "
         f"{model.glimpse_size}x{model.glimpse_size}, {model.scales} scale(s); best checkpoint by "

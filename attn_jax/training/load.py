@@ -1,7 +1,7 @@
 """Taking up a run from code."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jax import Array
@@ -46,7 +46,9 @@ class Loaded(NamedTuple):
         """
         canvas = self.parts.shape.canvas
         if images.shape[1:] != canvas:
-            raise ValueError(f"images must be [B, {', '.join(map(str, canvas))}]; got {images.shape}")
+            raise ValueError(
+                f"images must be [B, {', '.join(map(str, canvas))}]; got {images.shape}"
+            )
         from attn_jax.modules import rollout_keys
 
         keys = rollout_keys(key, jax.numpy.arange(len(images)), self.config.model.glimpses)

@@ -140,7 +140,9 @@ def _train(run: Run, state: TrainState) -> TrainState:
                 save(run, step, state)
                 saved = time.monotonic()
             if terminated.is_set and step < train.steps:
-                raise Stopped(f"SIGTERM: saved step {step} in {run.workdir}; the same command goes on")
+                raise Stopped(
+                    f"SIGTERM: saved step {step} in {run.workdir}; the same command goes on"
+                )
     for output in outputs:
         output.close()
     return state
@@ -153,7 +155,9 @@ def save(run: Run, step: int, state: TrainState) -> None:
         run.checkpoints.save(step, state, run.notes)
     except Exception as error:  # orbax raises whatever its storage layers raise
         line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"could not write a checkpoint to {run.checkpoints.folder}: {line}") from error
+        raise UserError(
+            f"could not write a checkpoint to {run.checkpoints.folder}: {line}"
+        ) from error
 
 
 class Validation:
@@ -197,7 +201,9 @@ def _check_finite(terms: dict[str, np.ndarray], step: int, checkpoints: Checkpoi
     first = min(bad.values())
     names = [name for name, at in bad.items() if at == first and name != "loss"] or ["loss"]
     steps = checkpoints.steps()
-    last = f"the last good checkpoint is step {steps[-1]}" if steps else "there is no checkpoint yet"
+    last = (
+        f"the last good checkpoint is step {steps[-1]}" if steps else "there is no checkpoint yet"
+    )
     raise Diverged(
         f"{', '.join(names)} is {terms[names[0]][first]} at step {step + first + 1}; {last} "
         f"in {checkpoints.folder}"

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from attn_jax import viz
-from attn_jax.data import Images, from_uint8
+from attn_jax.data import from_uint8
 from attn_jax.tasks import rollouts
 from attn_jax.training.build import Parts
 from attn_jax.training.measure import Measured

@@ -57,11 +57,19 @@ def assemble(
                 "the controls use the same weights.",
                 [_errors(measured), _steps(measured)],
             ),
-            viz.Section("Where it looks", "", [_paths(config, looked, labels), _film(config, looked, labels)]),
+            viz.Section(
+                "Where it looks",
+                "",
+                [_paths(config, looked, labels), _film(config, looked, labels)],
+            ),
             viz.Section(
                 "How it learned",
                 "",
-                [viz.Picture(curves, "Learning curves.", "Training and validation over the updates.")],
+                [
+                    viz.Picture(
+                        curves, "Learning curves.", "Training and validation over the updates."
+                    )
+                ],
             ),
             viz.Section("How this was made", "", [_facts(results)]),
         ],

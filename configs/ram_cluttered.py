@@ -1,0 +1,25 @@
+"""RAM on digits among pieces of others: 60x60 with 4 pieces, or 100x100 with 8.
+
+uv run python -m experiments.train --config=configs/ram_cluttered.py --workdir=runs/ram_cluttered
+uv run python -m experiments.train --config=configs/ram_cluttered.py:100 --workdir=runs/ram_cluttered_100
+
+(figures below are filled in by measurement)
+"""
+
+from ml_collections import ConfigDict
+
+from configs.ram_translated import get_config as translated
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    """60 by default; "100" for the larger canvas with a fourth scale."""
+    if arg not in (None, "60", "100"):
+        raise ValueError(f"ram_cluttered.py takes :60 or :100; got :{arg}")
+    config = translated()
+    config.data.task = "cluttered"
+    if arg == "100":
+        config.data.size = 100
+        config.data.pieces = 8
+        config.model.glimpses = 8
+        config.model.scales = 4
+    return config
