@@ -131,5 +131,5 @@ def check_fit(estimator: Estimator, read: Read) -> None:
         raise ValueError(
             f"the estimator gives {estimator.gives!r}, but the read takes {read.takes!r}; "
             f"reads that take {given!r}: {', '.join(READS_BY_TAG[given])}; "
-            f"estimators that give {read.takes!r}: {', '.join(ESTIMATORS_BY_TAG.get(read.takes, ()))}"
+            f"estimators that give {read.takes!r}: {', '.join(ESTIMATORS_BY_TAG[read.takes])}"
         )

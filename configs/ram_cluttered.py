@@ -1,7 +1,7 @@
 """RAM on digits among pieces of others: 60x60 with 4 pieces, or 100x100 with 8.
 
 uv run python -m experiments.train --config=configs/ram_cluttered.py --workdir=runs/ram_cluttered
-uv run python -m experiments.train --config=configs/ram_cluttered.py:100 --workdir=runs/ram_cluttered_100
+uv run python -m experiments.train --config=configs/ram_cluttered.py:100 --workdir=runs/ram_100
 
 (figures below are filled in by measurement)
 """

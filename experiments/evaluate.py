@@ -1,4 +1,7 @@
-"""Measure a run's checkpoint again: python -m experiments.evaluate --workdir=runs/a [--source=tfds --path=…]"""
+"""Measure a run's checkpoint again, on its own data or another's.
+
+python -m experiments.evaluate --workdir=runs/ram_mnist [--source=tfds --path=…]
+"""
 
 import json
 from pathlib import Path

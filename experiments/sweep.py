@@ -1,4 +1,6 @@
-"""Run a config's grid: python -m experiments.sweep --config=configs/ram_mnist.py --workdir=runs/sweep
+"""Run a config's grid.
+
+python -m experiments.sweep --config=configs/ram_mnist.py --workdir=runs/sweep
 
 The config file's `get_hyper()` gives the cells, each a dict of overrides such as {"seed": 1}.
 Each cell is one `experiments.train` in a folder of its own; finished cells are kept.

@@ -100,7 +100,7 @@ def _scaled(values: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _in_canvas(values: np.ndarray, size: int, centre: np.ndarray) -> np.ndarray:
-    """Zeros with `values` laid so that its `centre` comes to the middle, cut where it hangs over."""
+    """Zeros with `values` laid so that its `centre` comes to the middle, cut at the edges."""
     canvas = np.zeros((size, size, values.shape[-1]), np.float32)
     top, left = np.rint(size / 2 - centre).astype(int)
     rows = slice(max(top, 0), min(top + values.shape[0], size))

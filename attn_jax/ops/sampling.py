@@ -18,7 +18,7 @@ def grid_sample(
     padding: str = "zeros",
     align_corners: bool = False,
 ) -> Float[Array, "*n C"]:
-    """out_i = sum_uv in[v, u] max(0, 1 - |x_i - u|) max(0, 1 - |y_i - v|)  (Jaderberg et al., eq. 5).
+    """out_i = sum_uv in[v, u] max(0, 1 - |x_i - u|) max(0, 1 - |y_i - v|)  (Jaderberg 2015, eq. 5).
 
     Args:
       image: the input.

@@ -30,7 +30,7 @@ def rollouts(
     count: int,
     inputs: Array | None = None,
 ) -> Outputs:
-    """`count` rollouts of each example: leaves [M, B, T, ...]. What depends on x alone is done once.
+    """`count` rollouts of each example, leaves [M, B, T, ...]; x is prepared once for all.
 
     Args:
       model: a `RecurrentClassifier`.

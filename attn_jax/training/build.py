@@ -115,7 +115,7 @@ def build_data(config: Any) -> Data:
     data = config.data
     options = {}
     if data.source == "folder":
-        options = dict(size=data.resize, channels=data.channels, fraction=data.fraction)
+        options = {"size": data.resize, "channels": data.channels, "fraction": data.fraction}
     source = load_source(data.source, data.path, **options)
     generate, compose = (
         make_generator(data.task, size=data.size, pieces=data.pieces, piece=data.piece, shift=shift)
