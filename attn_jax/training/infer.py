@@ -49,5 +49,4 @@ def infer(workdir: str | Path, paths: Sequence[str]) -> tuple[list[Reading], byt
         Reading(str(path), [(int(c), float(p[c])) for c in np.argsort(-p)], one.said)
         for path, one, p in zip(paths, own, final, strict=True)
     ]
-    # The truth is not known: the picture shows what was read, without a verdict.
-    return readings, pictures.paths_png(loaded.config, looked, final.argmax(-1))
+    return readings, pictures.paths_png(loaded.config, looked, None)

@@ -63,8 +63,8 @@ def patch_sizes(config: Any) -> tuple[float, ...]:
     return viz.patch_sizes(model.glimpse_size, scales, model.ratio)
 
 
-def paths_png(config: Any, looked: Looked, labels: np.ndarray) -> bytes:
-    """Glimpse paths over images, with what each glimpse saw."""
+def paths_png(config: Any, looked: Looked, labels: np.ndarray | None) -> bytes:
+    """Glimpse paths over images, with what each glimpse saw; no verdict without labels."""
     figure = viz.glimpse_paths(
         looked.images,
         looked.locations,

@@ -16,7 +16,7 @@ def glimpse_paths(
     images: np.ndarray,
     locations: np.ndarray,
     glimpses: np.ndarray,
-    labels: np.ndarray,
+    labels: np.ndarray | None,
     predictions: np.ndarray,
     *,
     sizes: Sequence[float],
@@ -30,7 +30,7 @@ def glimpse_paths(
       images: [N, H, W, C] in [0, 1], C of 1 or 3.
       locations: [N, T, 2] as (x, y) in [-1, 1], the centres of the glimpses.
       glimpses: [N, T, k, g, g, C] in [0, 1], finest scale first.
-      labels: [N], the true classes.
+      labels: [N], the true classes; None where nobody knows.
       predictions: [N], the classes read.
       sizes: k sides of the squares a glimpse covers, finest first, pixels (`patch_sizes`).
       class_names: what to call the classes; their numbers where None.
@@ -45,7 +45,7 @@ def glimpse_paths(
         images=(images, "N H W C"),
         locations=(locations, "N T 2"),
         glimpses=(glimpses, "N T k g g C"),
-        labels=(labels, "N"),
+        labels=(predictions if labels is None else labels, "N"),
         predictions=(predictions, "N"),
     )
     check_sizes(sizes, lengths["k"])
@@ -61,7 +61,8 @@ def glimpse_paths(
     figure = draw.new_figure(max(width, 4.5), lengths["N"] * row + 0.05)
     for n, image in enumerate(images):
         top = n * row + _TITLE
-        _title(figure, n * row + 0.08, int(labels[n]), int(predictions[n]), class_names)
+        label = None if labels is None else int(labels[n])
+        _title(figure, n * row + 0.08, label, int(predictions[n]), class_names)
         if several:
             draw.show(draw.panel(figure, _MARGIN, top, _PLAIN, _PLAIN), image)
         axes = draw.panel(figure, left, top, _IMAGE, _IMAGE)
@@ -94,10 +95,16 @@ def draw_path(
         draw.badge(axes, number, t + 1, colour)
 
 
-def _title(figure, top: float, label: int, prediction: int, names: Sequence[str] | None) -> None:
-    true, read = (label, prediction) if names is None else (names[label], names[prediction])
-    mark, colour = ("✓", draw.INK) if label == prediction else ("✗", draw.WARNING)
-    text = f"{mark}  true {true}, read {read}"
+def _title(
+    figure, top: float, label: int | None, prediction: int, names: Sequence[str] | None
+) -> None:
+    def called(c: int) -> str:
+        return str(c) if names is None else names[c]
+
+    wrong = label is not None and label != prediction
+    text, colour = f"read {called(prediction)}", draw.WARNING if wrong else draw.INK
+    if label is not None:
+        text = f"{'✗' if wrong else '✓'}  true {called(label)}, {text}"
     draw.write(figure, _MARGIN, top, text, color=colour, fontweight="bold")
 
 
