@@ -80,3 +80,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.log.tensorboard = True
     config.log.progress = True
     return config
+
+
+def get_hyper() -> list[dict]:
+    """The sweep: three seeds, and the controls trained from scratch."""
+    seeds = [{"seed": seed} for seed in range(3)]
+    return seeds + [{"model.policy": policy} for policy in ("random", "center")]
