@@ -58,5 +58,6 @@ def affine_grid(
     theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
     x = axis_coordinates(width, align_corners)[None, :, None]
     y = axis_coordinates(height, align_corners)[:, None, None]
+    along_x, along_y, shift = theta.T[:, None, None]
     # A sum of products, not a matrix product: matrix units would round coordinates to bfloat16.
-    return theta[:, 0] * x + theta[:, 1] * y + theta[:, 2]
+    return along_x * x + along_y * y + shift

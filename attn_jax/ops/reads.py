@@ -119,8 +119,8 @@ def _windows(
     """The weights of `size` pixels in each window of each scale, around `centre` on one axis."""
     middle = to_pixels(centre if unit is None else centre * (2 * unit / size), size)
     r = jnp.array(factors, middle.dtype)[:, None, None]
-    offsets = jnp.arange(samples) - (samples - 1) / 2
-    distance = jnp.abs(jnp.arange(size) - middle - r * offsets[None, :, None])
+    offsets = (jnp.arange(samples) - (samples - 1) / 2)[None, :, None]
+    distance = jnp.abs(jnp.arange(size)[None, None] - middle - r * offsets)
     return jnp.clip((r + 1) / 2 - distance, 0, 1) / r
 
 

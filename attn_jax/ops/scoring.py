@@ -26,7 +26,8 @@ def additive_scores(
     >>> additive_scores(jnp.zeros((3, 2)), jnp.zeros(2), jnp.ones(2)).shape
     (3,)
     """
-    return jnp.tanh(keys + query) @ v
+    same_rank = (1,) * (keys.ndim - 1)
+    return jnp.tanh(keys + query.reshape(*same_rank, -1)) @ v
 
 
 def mask_scores(scores: Float[Array, "*L"], mask: Bool[Array, "*L"] | None) -> Float[Array, "*L"]:

@@ -75,7 +75,9 @@ def test_rows_without_step_or_numbers_are_refused():
 
 
 def test_error_by_glimpse_counts_from_one_and_says_the_last():
-    figure = viz.error_by_glimpse([0.5, 0.2], [0.4, 0.1], [0.6, 0.3], label="at the mean")
+    figure = viz.error_by_glimpse(
+        *np.array([[0.5, 0.2], [0.4, 0.1], [0.6, 0.3]]), label="at the mean"
+    )
     (axes,) = figure.axes
     np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1, 0.5], [2, 0.2]])
     assert names(axes) == ["at the mean: 20.00 % after 2"]
@@ -84,7 +86,8 @@ def test_error_by_glimpse_counts_from_one_and_says_the_last():
 
 
 def test_several_series_and_no_band_where_there_is_no_interval():
-    series = {"a": ([0.5, 0.01], [0.4, 0.0], [0.6, 0.02]), "b": ([0.3], None, None)}
+    a = tuple(np.array([[0.5, 0.01], [0.4, 0.0], [0.6, 0.02]]))
+    series = {"a": a, "b": (np.array([0.3]), None, None)}
     (axes,) = viz.error_by_glimpse(series).axes
     assert (len(axes.lines), len(axes.collections)) == (2, 1)
     assert axes.get_yscale() == "log"
@@ -101,6 +104,7 @@ def test_several_series_and_no_band_where_there_is_no_interval():
         (({},), "at least one series"),
     ],
 )
+@pytest.mark.usefixtures("bad_input")
 def test_bad_series_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         viz.error_by_glimpse(*arguments)

@@ -108,6 +108,7 @@ def test_the_same_page_twice():
         ("text", "blocks must be Picture or Table; got str"),
     ],
 )
+@pytest.mark.usefixtures("bad_input")
 def test_bad_blocks_are_refused(block, message):
     with pytest.raises(ValueError, match=message):
         viz.render_report("t", [], [viz.Section("s", "", [block])])
