@@ -23,8 +23,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _guarded(main: Callable[[], None]) -> None:
-    from attn_jax.training.loop import Stopped
-    from attn_jax.training.names import Diverged, UserError
+    from attn_jax.training.names import Diverged, Stopped, UserError
 
     try:
         main()

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from attn_jax.data import batch_ids
 from attn_jax.training.build import build, build_data
 from attn_jax.training.finish import versions
-from attn_jax.training.names import UserError
+from attn_jax.training.names import as_user_errors
 from attn_jax.training.update import init_state, make_update, many
 
 _SIDE = 2048
@@ -50,12 +50,10 @@ def benchmark(config: Any, calls: int, started: float) -> dict[str, Any]:
       milliseconds a step (median, fastest), images/s, the matrix product's GFLOP/s before and
       after, images/s per GFLOP/s, peak memory after a third of the calls and at the end.
     """
-    try:
+    with as_user_errors():
         data = build_data(config)
         parts = build(config, data.shape)
         state = init_state(config, parts)
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        raise UserError(str(error)) from error
     images, labels = jax.device_put(data.source.train)
     train = config.train
     ids = jnp.asarray(batch_ids(config.seed, len(labels), train.batch, 0, train.steps_per_call))

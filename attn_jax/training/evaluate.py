@@ -5,13 +5,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from attn_jax.data import Images
 from attn_jax.training.build import build_data
 from attn_jax.training.finish import measure_all, protocol, versions
 from attn_jax.training.load import load
-from attn_jax.training.loop import freeze
-from attn_jax.training.measure import Measured, figures
-from attn_jax.training.names import UserError
+from attn_jax.training.measure import Measured, figures, freeze
+from attn_jax.training.names import UserError, as_user_errors
 
 _SPLITS = {"train": 0, "validation": 1, "test": 2}  # what their composites are frozen by
 
@@ -42,10 +40,8 @@ def evaluate(
     config = ConfigDict(loaded.config.to_dict())
     if source or path:
         config.data.source, config.data.path = source or config.data.source, path
-    try:
+    with as_user_errors():
         data = build_data(config)
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        raise UserError(str(error)) from error
     if data.shape != loaded.parts.shape:
         raise UserError(
             f"the run has canvases {loaded.parts.shape.canvas} and "
@@ -54,7 +50,7 @@ def evaluate(
         )
     chosen = getattr(data.source, split)
     which = _SPLITS[split]
-    composed = Images(freeze(config, data, chosen, which), chosen.labels)
+    composed = freeze(config, data, chosen, which)
     measured = measure_all(config, loaded.parts, loaded.state, composed, which)
     results: dict[str, Any] = {"step": loaded.step, "split": split, "images": len(chosen.labels)}
     for name, one in measured.items():

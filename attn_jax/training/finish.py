@@ -4,24 +4,32 @@ import json
 import platform
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from attn_jax.data import Images
-from attn_jax.training.loop import Run, freeze, measure_key
-from attn_jax.training.measure import Measured, figures, make_measure, policies
+from attn_jax.training.measure import (
+    Measured,
+    figures,
+    freeze,
+    make_measure,
+    measure_key,
+    policies,
+)
 from attn_jax.training.report import assemble, lines
 from attn_jax.training.state import TrainState
 from attn_jax.training.writers import read_metrics, write_atomically
 
+if TYPE_CHECKING:
+    from attn_jax.training.loop import Run
 
-def finish(run: Run, state: TrainState) -> Path:
+
+def finish(run: "Run", state: TrainState) -> Path:
     """Measure the best checkpoint on the test set and write what the run leaves behind."""
     steps = int(state.step)
     best, _ = run.checkpoints.restore(run.notes["best_step"], state)
-    split = run.data.source.test
-    composed = Images(freeze(run.config, run.data, split, 2), split.labels)
+    composed = freeze(run.config, run.data, run.data.source.test, 2)
     run.progress.say(f"testing the checkpoint of step {run.notes['best_step']}, best on validation")
     measured = measure_all(run.config, run.parts, best, composed)
     for line in lines(measured):

@@ -9,7 +9,7 @@ import numpy as np
 from attn_jax.data.own import load_own
 from attn_jax.training import pictures
 from attn_jax.training.load import load
-from attn_jax.training.names import UserError
+from attn_jax.training.names import as_user_errors
 
 
 class Reading(NamedTuple):
@@ -37,10 +37,8 @@ def infer(workdir: str | Path, paths: Sequence[str]) -> tuple[list[Reading], byt
     """
     loaded = load(workdir)
     height, _, channels = loaded.parts.shape.canvas
-    try:
+    with as_user_errors():
         own = [load_own(path, height, channels) for path in paths]
-    except (ValueError, FileNotFoundError) as error:
-        raise UserError(str(error)) from error
     images = np.stack([one.image for one in own])
     key = pictures.picture_key(loaded.config)
     looked = pictures.look(loaded.config, loaded.parts, loaded.variables, images, key)

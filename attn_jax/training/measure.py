@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from attn_jax.data import from_uint8
+from attn_jax.data import Images, from_uint8, frozen
 from attn_jax.tasks import probabilities, wilson
-from attn_jax.training.build import CONTROLS, Parts
+from attn_jax.training.build import CONTROLS, Data, Parts
 from attn_jax.types import Choose, PyTree
 
 
@@ -74,6 +74,29 @@ def _batches(images: np.ndarray, labels: np.ndarray, size: int) -> Iterator[tupl
         valid = chosen < len(images)
         rows = np.where(valid, chosen, 0)
         yield images[rows], np.where(valid, labels[rows], -1), jnp.asarray(chosen)
+
+
+def freeze(config: Any, data: Data, split: Images, which: int) -> Images:
+    """A split composed once, under the data's own seed; `which` tells the splits apart."""
+    key = jax.random.fold_in(jax.random.key(config.data.seed), which)
+    return Images(frozen(data.compose, key, split.images), split.labels)
+
+
+def measure_key(config: Any, which: int) -> Any:
+    """The key that random starts and sampled rollouts are measured with."""
+    return jax.random.fold_in(jax.random.key(config.data.seed), 100 + which)
+
+
+def make_validate(config: Any, data: Data, parts: Parts) -> Callable[[PyTree], dict[str, float]]:
+    """variables -> the error at the policy's mean on the frozen validation set."""
+    images, labels = freeze(config, data, data.source.validation, 1)
+    measure = make_measure(config, parts, policies(config, parts)["mean"])
+    key = measure_key(config, 1)
+
+    def validate(variables: PyTree) -> dict[str, float]:
+        return figures("validation", "mean", measure(variables, images, labels, key))
+
+    return validate
 
 
 def figures(prefix: str, name: str, measured: Measured) -> dict[str, float]:

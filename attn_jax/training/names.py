@@ -1,6 +1,7 @@
-"""Names to parts, and the two ways a run can fail that are not a bug."""
+"""Names to parts, and the three ways a run can end early that are not a bug."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from attn_jax.data.names import check_name
@@ -14,6 +15,19 @@ class UserError(Exception):
 
 class Diverged(Exception):
     """A loss that is no number any more: one clear line, exit status 1."""
+
+
+class Stopped(Exception):
+    """SIGTERM came: the state is saved, the run may be taken up again. Exit status 143."""
+
+
+@contextmanager
+def as_user_errors() -> Iterator[None]:
+    """What data, names and parts refuse is the user's to put right."""
+    try:
+        yield
+    except (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError) as error:
+        raise UserError(str(error)) from error
 
 
 def pick(table: Mapping[str, T], name: str, what: str) -> T:

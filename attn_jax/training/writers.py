@@ -48,7 +48,10 @@ class Metrics:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
-    def close(self) -> None:
+    def __enter__(self) -> "Metrics":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
         self._file.close()
 
 
@@ -66,7 +69,10 @@ class TensorBoard:
             if name != "step":
                 self._writer.add_scalar(name, value, step)
 
-    def close(self) -> None:
+    def __enter__(self) -> "TensorBoard":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
         self._writer.close()
 
 
