@@ -55,6 +55,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.train.batch = 128
     config.train.rollouts = 1  # M
     config.train.baseline = "learned_value"
+    config.train.reward = "right"  # right | probability | log_likelihood
     config.train.policy_weight = 0.1
     config.train.value_weight = 1.0
     config.train.entropy_weight = 0.0

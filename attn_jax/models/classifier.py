@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 from jax import Array
 
 from attn_jax.modules import Memory, Unroll
@@ -13,7 +14,7 @@ class Outputs(NamedTuple):
     """What one rollout gives.
 
     Attributes:
-      logits: [B, T, C] after each step.
+      logits: [B, T, C] after each step that was asked for.
       value: [B, T], the reward expected at t, known from s_{t-1}.
       trace: leaves [B, T, ...].
     """
@@ -35,12 +36,20 @@ class RecurrentClassifier(nn.Module):
         return self.unroll.prepare(x, mask)
 
     def rollout(
-        self, memory: Memory, keys: Key | None = None, inputs: Array | None = None
+        self,
+        memory: Memory,
+        keys: Key | None = None,
+        inputs: Array | None = None,
+        answers: slice = slice(None),
     ) -> Outputs:
-        """One rollout of what was prepared; vmap it over keys [M, B, T] for more."""
+        """One rollout of what was prepared; vmap it over keys [M, B, T] for more.
+
+        `answers` are the steps that are classified: training needs the last alone.
+        """
         _, trace = self.unroll(memory, keys, inputs)
         # The value reads s_{t-1}: s_t has seen what the choice brought, and would bias it.
-        return Outputs(self.classify(trace.state), self.value(trace.before), trace)
+        answered = jax.tree.map(lambda s: s[:, answers], trace.state)
+        return Outputs(self.classify(answered), self.value(trace.before), trace)
 
     def __call__(
         self,

@@ -42,14 +42,14 @@ def grid_sample(
     _check(image, grid, mode, padding)
     height, width, _ = image.shape
     wide = jnp.promote_types(jnp.promote_types(image.dtype, grid.dtype), jnp.float32)
-    x = to_pixels(grid[..., 0].astype(wide), width, align_corners)
-    y = to_pixels(grid[..., 1].astype(wide), height, align_corners)
+    # Held just outside: of a coordinate that overflows, the gradient would be NaN.
+    x = jnp.clip(to_pixels(grid[..., 0].astype(wide), width, align_corners), -2, width + 1)
+    y = jnp.clip(to_pixels(grid[..., 1].astype(wide), height, align_corners), -2, height + 1)
     left, top = jnp.floor(x), jnp.floor(y)
     out = jnp.zeros((), wide)
     for u in (left, left + 1):
         for v in (top, top + 1):
             inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-            # Clipped before the cast: a float beyond the integers has no defined conversion.
             row = jnp.clip(v, 0, height - 1).astype(jnp.int32)
             column = jnp.clip(u, 0, width - 1).astype(jnp.int32)
             weight = jnp.where(inside, (1 - jnp.abs(x - u)) * (1 - jnp.abs(y - v)), 0.0)

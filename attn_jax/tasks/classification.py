@@ -1,5 +1,6 @@
 """Classification by glimpses: the objective, and how a policy is measured."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,24 @@ from attn_jax.losses import cross_entropy
 from attn_jax.models import Outputs
 from attn_jax.modules import rollout_keys
 from attn_jax.types import Baseline, Estimator, Key, PyTree
+
+
+Reward = Callable[[Array, Array], Array]
+
+
+def is_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
+    """R = 1 if the likeliest class is the right one, else 0  (Mnih et al. 2014, section 3.1)."""
+    return (logits.argmax(-1) == labels).astype(jnp.float32)
+
+
+def probability_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
+    """R = p(y): what `is_right` would be on average if the class were drawn, as an action is."""
+    return jnp.exp(-cross_entropy(logits, labels))
+
+
+def log_likelihood(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
+    """R = log p(y): credit ascends the bound E_l log p(y | l) <= log p(y)  (Ba et al. 2015)."""
+    return -cross_entropy(logits, labels)
 
 
 class Weights(NamedTuple):
@@ -29,6 +48,7 @@ def rollouts(
     ids: Int[Array, "B"],
     count: int,
     inputs: Array | None = None,
+    answers: slice = slice(None),
 ) -> Outputs:
     """`count` rollouts of each example, leaves [M, B, T, ...]; x is prepared once for all.
 
@@ -40,12 +60,13 @@ def rollouts(
       ids: names of the examples.
       count: M.
       inputs: [B, T, ...], joined in one a step.
+      answers: the steps that are classified.
     """
     memory = model.apply(variables, x, method="prepare")
 
     def one(m: Array) -> Outputs:
         keys = rollout_keys(key, ids, model.unroll.num_steps, m)
-        return model.apply(variables, memory, keys, inputs, method="rollout")
+        return model.apply(variables, memory, keys, inputs, answers, method="rollout")
 
     return jax.vmap(one)(jnp.arange(count))
 
@@ -57,12 +78,13 @@ def objective(
     estimator: Estimator,
     baseline: Baseline,
     baseline_state: PyTree = (),
+    reward: Reward = is_right,
     weights: Weights = Weights(),  # noqa: B008 - a constant
 ) -> tuple[Float[Array, ""], tuple[dict[str, Array], PyTree]]:
     """The loss to minimise, one for every mechanism: a soft one's credit is zero.
 
         loss = -log p(y) - w_pi sum_t (R - b_t) log p(l_t | s_{t-1}) + w_v mean_t (R - b_t)^2
-               - w_H mean_t H_t,   R = 1 if the class read off the last state is right, else 0
+               - w_H mean_t H_t,   R of the class read off the last state
 
     Args:
       outputs: of `rollouts`, leaves [M, B, T, ...].
@@ -70,6 +92,7 @@ def objective(
       estimator: credits the choices.
       baseline: what R is compared with.
       baseline_state: the baseline's.
+      reward: (logits [M, B, C], labels [M, B]) -> R [M, B], constant to the gradient.
       weights: of the terms.
 
     Returns:
@@ -79,12 +102,12 @@ def objective(
     """
     logits = outputs.logits[:, :, -1]
     labels = jnp.broadcast_to(labels, logits.shape[:2])
-    right = (logits.argmax(-1) == labels).astype(jnp.float32)
-    reward = jnp.broadcast_to(right[..., None], outputs.value.shape)
+    rewards = jax.lax.stop_gradient(reward(logits, labels))
+    rewards = jnp.broadcast_to(rewards[..., None], outputs.value.shape)
     compared, regression, baseline_state = baseline.apply(
-        baseline_state, reward, outputs.value, None
+        baseline_state, rewards, outputs.value, None
     )
-    credit = estimator.credit(outputs.trace.selection, reward, compared)
+    credit = estimator.credit(outputs.trace.selection, rewards, compared)
     entropy = outputs.trace.selection.entropy
     terms = {
         "cross_entropy": cross_entropy(logits, labels).mean(),
@@ -93,7 +116,7 @@ def objective(
         "entropy": -weights.entropy * entropy.mean(),
     }
     loss = sum(terms.values())
-    figures = {"loss": loss, **terms, "error": 100 * (1 - right.mean())}
+    figures = {"loss": loss, **terms, "error": 100 * (1 - is_right(logits, labels).mean())}
     return loss, (figures, baseline_state)
 
 

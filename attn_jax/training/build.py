@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from attn_jax import baselines, estimators, ops
+from attn_jax import baselines, estimators, ops, tasks
 from attn_jax.data import Source, load_source, make_generator
 from attn_jax.models import RecurrentClassifier, ram
 from attn_jax.modules import everything
 from attn_jax.tasks import Weights
+from attn_jax.tasks.classification import Reward
 from attn_jax.training.names import pick
 from attn_jax.training.optimizer import Schedule, make_optimizer, make_schedule
 from attn_jax.types import Baseline, Choose, Estimator, Read, check_fit
@@ -51,6 +52,12 @@ BASELINES: Mapping[str, Callable[[], Baseline]] = {
     "zero": baselines.zero,
 }
 
+REWARDS: Mapping[str, Reward] = {
+    "right": tasks.is_right,
+    "probability": tasks.probability_right,
+    "log_likelihood": tasks.log_likelihood,
+}
+
 CORES: Mapping[str, Callable[..., nn.RNNCellBase]] = {
     "relu": lambda width, dtype: nn.SimpleCell(width, activation_fn=nn.relu, dtype=dtype),
     "tanh": lambda width, dtype: nn.SimpleCell(width, activation_fn=jnp.tanh, dtype=dtype),
@@ -78,7 +85,7 @@ class Parts(NamedTuple):
       estimator: sigma -> the estimator that is trained.
       start: how the first glimpse is placed.
       model: (choose, start) -> the model with its choices made that way.
-      baseline, weights: of the objective.
+      baseline, reward, weights: of the objective.
       sigma, learning_rate: schedules over steps.
       optimizer: optax's transformation.
     """
@@ -88,6 +95,7 @@ class Parts(NamedTuple):
     start: Estimator
     model: Callable[[Choose, Choose | None], RecurrentClassifier]
     baseline: Baseline
+    reward: Reward
     weights: Weights
     sigma: Schedule
     learning_rate: Schedule
@@ -113,14 +121,11 @@ class Data(NamedTuple):
 def build_data(config: Any) -> Data:
     """The data a config names."""
     data = config.data
-    options = {}
-    if data.source == "folder":
-        options = {"size": data.resize, "channels": data.channels, "fraction": data.fraction}
-    source = load_source(data.source, data.path, **options)
-    generate, compose = (
-        make_generator(data.task, size=data.size, pieces=data.pieces, piece=data.piece, shift=shift)
-        for shift in (data.shift, 0)
-    )
+    of_folder = {"size": data.resize, "channels": data.channels, "fraction": data.fraction}
+    source = load_source(data.source, data.path, **of_folder if data.source == "folder" else {})
+    options = {"size": data.size, "pieces": data.pieces, "piece": data.piece}
+    compose = make_generator(data.task, **options)
+    generate = make_generator(data.task, **options, shift=data.shift)
     channels = source.train.images.shape[-1]
     shape = Shape((data.size, data.size, channels), source.num_classes)
     return Data(source, generate, compose, shape)
@@ -152,6 +157,7 @@ def build(config: Any, shape: Shape) -> Parts:
         ),
         model=lambda choose, start: _ram(config, shape, read, choose, start),
         baseline=pick(BASELINES, train.baseline, "train.baseline")(),
+        reward=pick(REWARDS, train.reward, "train.reward"),
         weights=Weights(train.policy_weight, train.value_weight, train.entropy_weight),
         sigma=_sigma(model, train.steps),
         learning_rate=make_schedule(config.optimizer, train.steps),

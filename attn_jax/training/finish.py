@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from attn_jax.data import Images
+from attn_jax.training import pictures
 from attn_jax.training.measure import (
     Measured,
     figures,
@@ -49,9 +50,12 @@ def finish(run: "Run", state: TrainState) -> Path:
         **versions(),
     }
     rows = read_metrics(run.workdir / "metrics.jsonl")
-    page = assemble(run, best.evaluated, composed, measured, rows, results)
+    drawn = pictures.draw(run.config, run.parts, best.evaluated, composed, measured, rows)
+    (run.workdir / "pictures").mkdir(exist_ok=True)
+    for name, picture in drawn.items():
+        write_atomically(run.workdir / "pictures" / name, picture)
     report = run.workdir / "report.html"
-    write_atomically(report, page)
+    write_atomically(report, assemble(run.config, measured, drawn, results))
     results |= {
         "wall_seconds": round(time.time() - run.started, 3),
         "resumed_from": run.notes["resumed_from"],

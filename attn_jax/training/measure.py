@@ -13,6 +13,12 @@ from attn_jax.tasks import probabilities, wilson
 from attn_jax.training.build import CONTROLS, Data, Parts
 from attn_jax.types import Choose, PyTree
 
+_LABELS = {
+    "mean": "one rollout at the policy's mean",
+    "random": "control: random glimpses",
+    "center": "control: the centre only",
+}
+
 
 class Policy(NamedTuple):
     """How glimpses are placed while measuring: rollouts are averaged as probabilities."""
@@ -104,3 +110,8 @@ def figures(prefix: str, name: str, measured: Measured) -> dict[str, float]:
     error, low, high = measured.percent()
     stem = f"{prefix}/error_{name}"
     return {stem: error, f"{stem}_low": low, f"{stem}_high": high}
+
+
+def describe(name: str) -> str:
+    """What a policy's name stands for; m10 is ten sampled rollouts."""
+    return _LABELS.get(name, f"{name[1:]} sampled rollouts, averaged")

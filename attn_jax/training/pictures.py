@@ -1,4 +1,4 @@
-"""The pictures of a run, and the page they stand on."""
+"""The pictures of a run: curves, paths of glimpses, an animation."""
 
 from typing import Any, NamedTuple
 
@@ -6,10 +6,11 @@ import jax
 import numpy as np
 
 from attn_jax import viz
-from attn_jax.data import from_uint8
+from attn_jax.data import Images, from_uint8
 from attn_jax.tasks import rollouts
 from attn_jax.training.build import Parts
-from attn_jax.training.measure import Measured
+from attn_jax.training.measure import Measured, describe
+from attn_jax.training.writers import Row
 from attn_jax.types import PyTree
 
 _SHOWN = 8
@@ -29,6 +30,34 @@ class Looked(NamedTuple):
     locations: np.ndarray
     glimpses: np.ndarray
     probabilities: np.ndarray
+
+
+def draw(
+    config: Any,
+    parts: Parts,
+    variables: PyTree,
+    test: Images,
+    measured: dict[str, Measured],
+    rows: list[Row],
+) -> dict[str, bytes]:
+    """All of them, by file name.
+
+    Args:
+      config, parts: of the run.
+      variables: of the model that was tested.
+      test: composed images, whose first of each class are shown.
+      measured: by policy.
+      rows: of metrics.jsonl.
+    """
+    chosen = choose_examples(test.labels)
+    labels = test.labels[chosen]
+    looked = look(config, parts, variables, test.images[chosen], picture_key(config))
+    return {
+        "paths.png": paths_png(config, looked, labels),
+        "rollout.gif": rollout_gif(config, looked, labels),
+        "steps.png": steps_png(measured),
+        "curves.png": viz.to_png(viz.learning_curves(rows)),
+    }
 
 
 def look(config: Any, parts: Parts, variables: PyTree, images: np.ndarray, key: Any) -> Looked:
@@ -88,7 +117,7 @@ def rollout_gif(config: Any, looked: Looked, labels: np.ndarray, index: int = 0)
     )
 
 
-def steps_png(measured: dict[str, Measured], describe: Any) -> bytes:
+def steps_png(measured: dict[str, Measured]) -> bytes:
     """Error against the number of glimpses, with intervals."""
     series = {}
     for name, one in measured.items():

@@ -2,24 +2,25 @@
 
 from typing import Any
 
-import numpy as np
-
 from attn_jax import viz
-from attn_jax.data import Images
-from attn_jax.training import pictures
-from attn_jax.training.measure import Measured
-from attn_jax.types import PyTree
+from attn_jax.training.measure import Measured, describe
 
-_LABELS = {
-    "mean": "one rollout at the policy's mean",
-    "random": "control: random glimpses",
-    "center": "control: the centre only",
+# What each picture shows, and its caption.
+_SAID = {
+    "steps.png": (
+        "Error against the number of glimpses, one curve a policy.",
+        "The error if the model had to answer after each glimpse; bands are 95 % intervals.",
+    ),
+    "paths.png": (
+        "Test images with the numbered path of glimpses, and the patch each glimpse saw.",
+        "The policy's mean on test images: the path of glimpses, and what each one saw.",
+    ),
+    "rollout.gif": (
+        "Animation of one rollout: the glimpse, the pixels seen so far, the class probabilities.",
+        "One rollout, glimpse by glimpse.",
+    ),
+    "curves.png": ("Learning curves.", "Training and validation over the updates."),
 }
-
-
-def describe(name: str) -> str:
-    """What a policy's name stands for; m10 is ten sampled rollouts."""
-    return _LABELS.get(name, f"{name[1:]} sampled rollouts, averaged")
 
 
 def lines(measured: dict[str, Measured]) -> list[str]:
@@ -31,21 +32,22 @@ def lines(measured: dict[str, Measured]) -> list[str]:
 
 
 def assemble(
-    run: Any,
-    variables: PyTree,
-    test: Images,
+    config: Any,
     measured: dict[str, Measured],
-    rows: list[dict[str, float]],
+    drawn: dict[str, bytes],
     results: dict[str, Any],
 ) -> str:
-    """The page, with its pictures inside it."""
-    config, key = run.config, pictures.picture_key(run.config)
-    chosen = pictures.choose_examples(test.labels)
-    labels = test.labels[chosen]
-    looked = pictures.look(config, run.parts, variables, test.images[chosen], key)
-    curves = viz.to_png(viz.learning_curves(rows))
+    """The page, with its pictures inside it.
+
+    Args:
+      config: of the run.
+      measured: by policy.
+      drawn: of `pictures.draw`.
+      results: what was reached and how, for the last table.
+    """
     total = next(iter(measured.values())).total
     summary = [(describe(name), f"{one.percent()[0]:.2f} %") for name, one in measured.items()]
+    shown = {name: viz.Picture(drawn[name], *said) for name, said in _SAID.items()}
     return viz.render_report(
         f"RAM on {config.data.task} {config.data.size}×{config.data.size} images",
         summary,
@@ -55,22 +57,10 @@ def assemble(
                 f"Errors on {total:,} test images, in percent. Rollouts are averaged as "
                 "probabilities. Averaging hides a bad policy, so the single rollout stands first; "
                 "the controls use the same weights.",
-                [_errors(measured), _steps(measured)],
+                [_errors(measured), shown["steps.png"]],
             ),
-            viz.Section(
-                "Where it looks",
-                "",
-                [_paths(config, looked, labels), _film(config, looked, labels)],
-            ),
-            viz.Section(
-                "How it learned",
-                "",
-                [
-                    viz.Picture(
-                        curves, "Learning curves.", "Training and validation over the updates."
-                    )
-                ],
-            ),
+            viz.Section("Where it looks", "", [shown["paths.png"], shown["rollout.gif"]]),
+            viz.Section("How it learned", "", [shown["curves.png"]]),
             viz.Section("How this was made", "", [_facts(results)]),
         ],
     )
@@ -82,30 +72,6 @@ def _errors(measured: dict[str, Measured]) -> viz.Table:
         error, low, high = one.percent()
         rows.append((describe(name), f"{error:.2f} %", f"{low:.2f} to {high:.2f} %"))
     return viz.Table(("policy", "error", "95 % interval"), rows, "Error on the test images.")
-
-
-def _steps(measured: dict[str, Measured]) -> viz.Picture:
-    return viz.Picture(
-        pictures.steps_png(measured, describe),
-        "Error against the number of glimpses, one curve a policy.",
-        "The error if the model had to answer after each glimpse; bands are 95 % intervals.",
-    )
-
-
-def _paths(config: Any, looked: pictures.Looked, labels: np.ndarray) -> viz.Picture:
-    return viz.Picture(
-        pictures.paths_png(config, looked, labels),
-        "Test images with the numbered path of glimpses, and the patch each glimpse saw.",
-        "The policy's mean on test images: the path of glimpses, and what each one saw.",
-    )
-
-
-def _film(config: Any, looked: pictures.Looked, labels: np.ndarray) -> viz.Picture:
-    return viz.Picture(
-        pictures.rollout_gif(config, looked, labels),
-        "Animation of one rollout: the glimpse, the pixels seen so far, the class probabilities.",
-        "One rollout, glimpse by glimpse.",
-    )
 
 
 def _facts(results: dict[str, Any]) -> viz.Table:

@@ -57,13 +57,17 @@ def make_update(config: Any, parts: Parts, generate: Callable) -> Callable:
         model = parts.model(estimator.choose, parts.start.choose)
 
         def loss(variables: Any) -> tuple[Array, tuple[Figures, Any]]:
-            outputs = rollouts(model, variables, x, choice_key, ids, config.train.rollouts)
+            last = slice(-1, None)  # the only answer that is graded
+            outputs = rollouts(
+                model, variables, x, choice_key, ids, config.train.rollouts, answers=last
+            )
             return objective(
                 outputs,
                 y,
                 estimator=estimator,
                 baseline=parts.baseline,
                 baseline_state=state.baseline,
+                reward=parts.reward,
                 weights=parts.weights,
             )
 

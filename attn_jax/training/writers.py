@@ -11,11 +11,11 @@ import jax
 Row = dict[str, float]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The whole of `text`, or nothing: written beside, then renamed into place."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """The whole of `content`, or nothing: written beside, then renamed into place."""
     beside = path.with_name(path.name + ".partial")
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(beside, path)
     except OSError:
         beside.unlink(missing_ok=True)
