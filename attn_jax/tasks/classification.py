@@ -13,7 +13,6 @@ from attn_jax.models import Outputs
 from attn_jax.modules import rollout_keys
 from attn_jax.types import Baseline, Estimator, Key, PyTree
 
-
 Reward = Callable[[Array, Array], Array]
 
 
