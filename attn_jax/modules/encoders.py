@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from attn_jax.modules.layers import relu_layers
 from attn_jax.types import PyTree
 
 
@@ -27,8 +28,7 @@ class MeanState(nn.Module):
         """A state in the shape of `zeros`, (core carry, s)."""
         h = jnp.mean(x, tuple(self.axes)) if self.axes else x
         h = h.reshape(h.shape[0], -1)
-        for width in self.hidden:
-            h = nn.relu(nn.Dense(width, dtype=self.dtype)(h))
+        h = relu_layers(h, self.hidden, self.dtype)
 
         def filled(zero: Array) -> Array:
             return jnp.tanh(nn.Dense(zero.shape[-1], dtype=self.dtype)(h)).astype(zero.dtype)

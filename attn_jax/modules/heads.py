@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from attn_jax.modules.layers import relu_layers
+
 
 class Classifier(nn.Module):
     """Logits [..., C] from a state [..., S], in float32."""
@@ -18,8 +20,7 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, s: Array) -> Array:
-        for width in self.hidden:
-            s = nn.relu(nn.Dense(width, dtype=self.dtype)(s))
+        s = relu_layers(s, self.hidden, self.dtype)
         return nn.Dense(self.num_classes, dtype=self.dtype)(s).astype(jnp.float32)
 
 

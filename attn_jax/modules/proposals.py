@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.modules.attend import Memory
+from attn_jax.modules.layers import relu_layers
 from attn_jax.ops import additive_scores, mask_scores
 
 View = Callable[[Array], Array]
@@ -21,6 +22,14 @@ View = Callable[[Array], Array]
 def everything(s: Array) -> Array:
     """The view that hides nothing; `jax.lax.stop_gradient` is the one that detaches."""
     return s
+
+
+class _FromState(nn.Module):
+    """What is there plays no part in where to look: the state decides."""
+
+    def prepare(self, x: Array) -> None:
+        """Nothing."""
+        del x
 
 
 class AdditiveScores(nn.Module):
@@ -51,7 +60,7 @@ class AdditiveScores(nn.Module):
         return _masked(scores, memory.mask)
 
 
-class StateScores(nn.Module):
+class StateScores(_FromState):
     """e = W h_{t-1}: from the state alone  (Sharma et al. 2016).
 
     Attributes:
@@ -62,10 +71,6 @@ class StateScores(nn.Module):
     shape: Sequence[int]
     view: View = everything
     dtype: Any = None
-
-    def prepare(self, x: Array) -> None:
-        """Nothing: what is there plays no part in where to look."""
-        del x
 
     @nn.compact
     def __call__(self, memory: Memory, s: Array) -> Array:
@@ -78,7 +83,7 @@ def _masked(scores: Array, mask: Array | None) -> Array:
     return scores if mask is None else jax.vmap(mask_scores)(scores, mask)
 
 
-class Location(nn.Module):
+class Location(_FromState):
     """mu = squash(MLP(view(s))), the mean of the next location, (x, y).
 
     Attributes:
@@ -92,21 +97,15 @@ class Location(nn.Module):
     view: View = everything
     dtype: Any = None
 
-    def prepare(self, x: Array) -> None:
-        """Nothing: the state decides."""
-        del x
-
     @nn.compact
     def __call__(self, memory: Memory, s: Array) -> Array:
         """mu [B, 2], at least float32."""
         del memory
-        h = self.view(s)
-        for width in self.hidden:
-            h = nn.relu(nn.Dense(width, dtype=self.dtype)(h))
+        h = relu_layers(self.view(s), self.hidden, self.dtype)
         return self.squash(nn.Dense(2)(h.astype(jnp.float32)))
 
 
-class Affine(nn.Module):
+class Affine(_FromState):
     """theta = A(s), a 2x3 matrix; at first the identity  (Jaderberg et al. 2015).
 
     Attributes:
@@ -120,17 +119,11 @@ class Affine(nn.Module):
     view: View = everything
     dtype: Any = None
 
-    def prepare(self, x: Array) -> None:
-        """Nothing: the state decides."""
-        del x
-
     @nn.compact
     def __call__(self, memory: Memory, s: Array) -> Array:
         """theta [B, 2, 3], at least float32."""
         del memory
-        h = self.view(s)
-        for width in self.hidden:
-            h = nn.relu(nn.Dense(width, dtype=self.dtype)(h))
+        h = relu_layers(self.view(s), self.hidden, self.dtype)
         start = jnp.array([self.scale, 0, 0, 0, self.scale, 0], jnp.float32)
         last = nn.Dense(6, kernel_init=nn.initializers.zeros, bias_init=lambda *_: start)
         return last(h.astype(jnp.float32)).reshape(-1, 2, 3)
