@@ -33,7 +33,7 @@ def learned_value() -> Baseline:
         if value is None:
             raise ValueError("learned_value needs the model's value [M, B, T]; got None")
         loss = squared_error(value, reward)
-        loss = loss if mask is None else loss * mask
+        loss = loss if mask is None else loss * mask[None]
         return jax.lax.stop_gradient(value), loss, state
 
     return Baseline(tuple, apply)
@@ -69,7 +69,7 @@ def leave_one_out() -> Baseline:
         rollouts = reward.shape[0]
         if rollouts < 2:
             raise ValueError(f"leave_one_out needs at least 2 rollouts; got {rollouts}")
-        others = (reward.sum(0) - reward) / (rollouts - 1)
+        others = (reward.sum(0, keepdims=True) - reward) / (rollouts - 1)
         return others, jnp.zeros_like(reward), state
 
     return Baseline(tuple, apply)

@@ -45,6 +45,11 @@ CONTROLS: Mapping[str, Estimator] = {
     "center": estimators.fixed_point(),
 }
 
+STARTS: Mapping[str, Callable[[float], Estimator]] = {
+    "random": estimators.random_point,
+    "center": lambda extent: estimators.fixed_point(),
+}
+
 BASELINES: Mapping[str, Callable[[], Baseline]] = {
     "learned_value": baselines.learned_value,
     "moving_average": baselines.moving_average,
@@ -152,9 +157,7 @@ def build(config: Any, shape: Shape) -> Parts:
     return Parts(
         shape=shape,
         estimator=estimator,
-        start=pick(
-            CONTROLS, model.start if model.policy == "learned" else model.policy, "model.start"
-        ),
+        start=_start(model),
         model=lambda choose, start: _ram(config, shape, read, choose, start),
         baseline=pick(BASELINES, train.baseline, "train.baseline")(),
         reward=pick(REWARDS, train.reward, "train.reward"),
@@ -170,6 +173,14 @@ def _estimator(model: Any) -> Callable[[Any], Estimator]:
         return pick(ESTIMATORS, model.estimator, "model.estimator")
     control = pick({"learned": None, **CONTROLS}, model.policy, "model.policy")
     return lambda sigma: control
+
+
+def _start(model: Any) -> Estimator:
+    if not 0 < model.start_extent <= 1:
+        raise ValueError(f"model.start_extent must be in (0, 1]; got {model.start_extent:g}")
+    if model.policy != "learned":
+        return CONTROLS[model.policy]
+    return pick(STARTS, model.start, "model.start")(model.start_extent)
 
 
 def _sigma(model: Any, steps: int) -> Schedule:

@@ -80,6 +80,7 @@ def _run(
     found = checkpoints.restore_latest(state)
     if found:
         state, notes = found
+        _check_steps(workdir, int(state.step), config.train.steps)
         notes["resumed_from"] = [*notes["resumed_from"], int(state.step)]
     started -= notes["wall_seconds"]
     notes |= {"canvas": data.shape.canvas, "num_classes": data.shape.num_classes}
@@ -96,6 +97,13 @@ def _run(
     from attn_jax.training.finish import finish
 
     return finish(run, state)
+
+
+def _check_steps(workdir: Path, step: int, steps: int) -> None:
+    if steps < step:
+        raise UserError(
+            f"{workdir} is at step {step}; train.steps must be at least that; got {steps}"
+        )
 
 
 def _train(run: Run, state: TrainState) -> TrainState:
@@ -135,7 +143,8 @@ def make_advance(run: Run) -> Callable[[TrainState, int], tuple[TrainState, Row,
 
     def advance(state: TrainState, step: int) -> tuple[TrainState, Row, float]:
         began = time.perf_counter()
-        count = min(train.steps_per_call, train.steps - step)
+        # Up to the next multiple: a run whose steps were raised falls in with its cadences again.
+        count = min(train.steps_per_call - step % train.steps_per_call, train.steps - step)
         ids = batch_ids(config.seed, len(labels), train.batch, step, count)
         state, terms = call(state, images, labels, jax.device_put(ids, over_batch(mesh, 1)))
         terms = jax.device_get(terms)

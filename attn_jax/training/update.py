@@ -74,7 +74,7 @@ def make_update(config: Any, parts: Parts, generate: Callable) -> Callable:
         gradient, (figures, baseline) = jax.grad(loss, has_aux=True)(state.variables)
         changes, optimizer = parts.optimizer.update(gradient, state.optimizer, state.variables)
         variables = optax.apply_updates(state.variables, changes)
-        figures["gradient_norm"] = optax.global_norm(gradient)
+        figures["gradient_norm"] = optax.tree.norm(gradient)
         figures["learning_rate"] = parts.learning_rate(state.step)
         figures["sigma"] = sigma
         average = averaged(state.average, variables, config.optimizer.average)
