@@ -40,7 +40,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.ratio = 2.0
     config.model.unit = 13.0  # pixels from the centre at location +-1; 0: the image's edge
     config.model.start = "random"  # the first glimpse: random | center
-    config.model.start_extent = 1.0  # random: within so much of the centre, location units
     config.model.core = "relu"  # relu | tanh | gru | lstm
     config.model.features = (256,)  # of the core's cells, a stack if several
     config.model.glimpse_hidden = 128

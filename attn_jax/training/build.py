@@ -45,11 +45,6 @@ CONTROLS: Mapping[str, Estimator] = {
     "center": estimators.fixed_point(),
 }
 
-STARTS: Mapping[str, Callable[[float], Estimator]] = {
-    "random": estimators.random_point,
-    "center": lambda extent: estimators.fixed_point(),
-}
-
 BASELINES: Mapping[str, Callable[[], Baseline]] = {
     "learned_value": baselines.learned_value,
     "moving_average": baselines.moving_average,
@@ -176,11 +171,7 @@ def _estimator(model: Any) -> Callable[[Any], Estimator]:
 
 
 def _start(model: Any) -> Estimator:
-    if not 0 < model.start_extent <= 1:
-        raise ValueError(f"model.start_extent must be in (0, 1]; got {model.start_extent:g}")
-    if model.policy != "learned":
-        return CONTROLS[model.policy]
-    return pick(STARTS, model.start, "model.start")(model.start_extent)
+    return pick(CONTROLS, model.start if model.policy == "learned" else model.policy, "model.start")
 
 
 def _sigma(model: Any, steps: int) -> Schedule:
