@@ -1,0 +1,222 @@
+"""Imports point one way; the library imports with its base dependencies alone."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import attn_jax
+
+ROOT = Path(__file__).parents[1]
+
+# What each room of attn_jax may import of the others; nothing imports what is not listed.
+MAY_IMPORT = {
+    "types": set(),
+    "ops": {"types"},
+    "losses": {"types"},
+    "estimators": {"types", "ops", "losses"},
+    "baselines": {"types", "ops", "losses"},
+    "modules": {"types", "ops"},
+    "models": {"types", "ops", "modules"},
+    "tasks": {"types", "ops", "losses", "modules", "models"},
+    "data": {"types", "ops"},
+    "viz": {"types", "ops"},
+}
+BELOW_TRAINING = set(MAY_IMPORT)
+MAY_IMPORT["training"] = BELOW_TRAINING
+
+BASE = {"jax", "flax", "optax", "numpy", "jaxtyping"}
+BARE = ("types", "ops", "losses", "estimators", "baselines", "modules", "models", "tasks")
+WITHOUT_FLAX = ("types", "ops", "losses", "estimators", "baselines")
+
+# What the extras and the tests install; absl comes with flax, which imports it.
+BLOCKED = [
+    "PIL",
+    "beartype",
+    "chex",
+    "hypothesis",
+    "importlib_resources",
+    "matplotlib",
+    "ml_collections",
+    "mlxtend",
+    "onnx",
+    "orbax",
+    "pytest",
+    "scipy",
+    "tensorboardX",
+    "tensorflow",
+    "tensorflow_datasets",
+    "tqdm",
+    "xdist",
+]
+
+PUBLIC = [
+    "Baseline",
+    "Estimator",
+    "Read",
+    "Selection",
+    "Trace",
+    "__version__",
+    "affine_grid",
+    "baselines",
+    "check_fit",
+    "estimators",
+    "grid_sample",
+    "load",
+    "losses",
+    "models",
+    "modules",
+    "ops",
+    "types",
+]
+
+
+def sources(*folders):
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    assert files
+    return files
+
+
+def imports(path):
+    """The absolute names a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room_of(path):
+    return path.relative_to(ROOT / "attn_jax").parts[0].removesuffix(".py")
+
+
+def rooms():
+    return {room_of(path) for path in sources("attn_jax")} - {"__init__"}
+
+
+def files_of(room):
+    return [path for path in sources("attn_jax") if room_of(path) == room]
+
+
+def third_party(room):
+    names = {name.split(".")[0] for path in files_of(room) for name in imports(path)}
+    return names - set(sys.stdlib_module_names) - {"attn_jax"}
+
+
+def own(room):
+    """The other rooms a room imports, `from attn_jax import ops` included."""
+    names = {name for path in files_of(room) for name in imports(path)}
+    assert "attn_jax" not in names  # it would hide which room is meant
+    return {name.split(".")[1] for name in names if name.startswith("attn_jax.")} - {room}
+
+
+def test_every_room_has_a_rule():
+    assert rooms() == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_lies_before_it(room):
+    assert own(room) <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("room", ["modules", "models"])
+def test_modules_and_models_are_handed_their_estimator(room):
+    assert not own(room) & {"estimators", "losses", "baselines"}
+
+
+@pytest.mark.parametrize("room", sorted(BELOW_TRAINING))
+def test_nothing_below_training_sees_a_config(room):
+    assert not third_party(room) & {"ml_collections", "absl", "configs", "experiments"}
+
+
+@pytest.mark.parametrize("room", BARE)
+def test_the_library_imports_its_base_dependencies_alone(room):
+    assert third_party(room) <= BASE
+
+
+@pytest.mark.parametrize("room", WITHOUT_FLAX)
+def test_parameters_are_made_in_modules_alone(room):
+    assert "flax" not in third_party(room)
+
+
+def test_training_imports_no_experiment():
+    assert not third_party("training") & {"configs", "experiments"}
+
+
+@pytest.mark.parametrize("path", sources("configs"), ids=lambda p: p.name)
+def test_configs_import_only_configs(path):
+    assert {name.split(".")[0] for name in imports(path)} <= {"ml_collections", "configs"}
+
+
+@pytest.mark.parametrize("folder", ["attn_jax", "configs", "experiments", "tests"])
+def test_no_import_takes_everything(folder):
+    assert not [p for p in sources(folder) for name in imports(p) if name.endswith(".*")]
+
+
+def test_the_reader_of_imports_sees_every_form(tmp_path):
+    file = tmp_path / "file.py"
+    file.write_text("import a.b\ndef f():\n    from c import d, e as g\n    from h import *\n")
+    assert sorted(imports(file)) == ["a.b", "c.d", "c.e", "h.*"]
+
+
+FINDER = f"""
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {BLOCKED!r}:
+            raise ModuleNotFoundError("blocked: " + name, name=name)
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def blocked(code):
+    command = [sys.executable, "-c", FINDER + code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_the_library_imports_without_any_extra():
+    names = ", ".join(f"attn_jax.{room}" for room in ("tasks", *PUBLIC_MODULES))
+    done = blocked(f"import {names}\nprint(attn_jax.ops.retina(8).takes)")
+    assert (done.returncode, done.stdout) == (0, "point\n"), done.stderr
+
+
+def test_the_block_blocks():
+    assert "blocked: matplotlib" in blocked("import matplotlib").stderr
+
+
+PUBLIC_MODULES = [name for name in PUBLIC if (ROOT / "attn_jax" / name).is_dir()]
+
+
+def test_all_is_a_literal_list_and_every_name_resolves():
+    tree = ast.parse((ROOT / "attn_jax/__init__.py").read_text())
+    (value,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    assert ast.literal_eval(value) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(attn_jax, name) is not None
+
+
+@pytest.mark.parametrize("room", PUBLIC_MODULES)
+def test_every_name_of_a_room_resolves(room):
+    module = getattr(attn_jax, room)
+    assert module.__all__ == sorted(set(module.__all__))
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_the_version_is_the_projects():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert attn_jax.__version__ == project["version"]
+
+
+def test_the_library_says_it_is_typed():
+    assert (ROOT / "attn_jax/py.typed").is_file()
