@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from attn_jax.modules.attend import Attend, Memory
@@ -127,7 +128,8 @@ class Unroll(nn.Module):
           The carry, and the trace with leaves [B, T, ...].
         """
         step: Any = self.step
-        first = jnp.arange(self.num_steps) == (0 if carry is None else -1)
+        # A literal: where the loop is laid out whole, XLA folds the choice between the two.
+        first = np.arange(self.num_steps) == (0 if carry is None else -1)
         carry = step.initial(memory.x) if carry is None else carry
         still, moving = (memory, None) if self.x_axis is None else (None, memory)
         moments = (*_time_first((moving, inputs, keys)), first)
