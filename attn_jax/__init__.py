@@ -6,6 +6,7 @@
 and jaxtyping alone; `data`, `viz` and `training` come with the extra `attn_jax[experiments]`.
 """
 
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from attn_jax import baselines, estimators, losses, models, modules, ops, types
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(workdir: str, step: int | None = None) -> "Loaded":
+def load(workdir: str | PathLike, step: int | None = None) -> "Loaded":
     """The model of a run, its variables and an apply function.
 
     Args:

@@ -17,8 +17,14 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     # A config file runs while flags are parsed, and may raise anything.
     try:
         rest = flags.FLAGS(list(argv))
+        for name in flags.FLAGS:  # a config that could not be loaded says so when it is touched
+            getattr(flags.FLAGS[name].value, "lock", None)
+    except OSError as error:
+        _leave(2, f"--config cannot be loaded: {str(error).strip().splitlines()[-1].strip()}")
+    except (AttributeError, KeyError) as error:
+        _leave(2, f"the config has no field {_one_line(error)}")
     except Exception as error:
-        _leave(2, f"{_one_line(error)}")
+        _leave(2, _one_line(error))
     return rest
 
 
@@ -33,11 +39,18 @@ def _guarded(main: Callable[[], None]) -> None:
         _leave(1, _one_line(error))
     except Stopped as error:
         _leave(143, _one_line(error))
+    except ModuleNotFoundError as error:
+        _leave(2, f"{_one_line(error)}; pip install 'attn_jax[experiments]'")
     except KeyboardInterrupt:
         _leave(130, "interrupted; the same command goes on from the last checkpoint")
 
 
 def _one_line(error: BaseException) -> str:
+    if "whilst parsing config file" in str(error):  # with a traceback: what the file said is below
+        while error.__context__:
+            error = error.__context__
+    while error.args and isinstance(error.args[0], BaseException):
+        error = error.args[0]
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     return " ".join(str(text).split()) or type(error).__name__
 

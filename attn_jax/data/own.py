@@ -58,7 +58,8 @@ def _open(path: Path, channels: int):
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(path).convert("RGBA")
+        with Image.open(path) as file:
+            picture = file.convert("RGBA")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {path}") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:

@@ -134,8 +134,8 @@ class Unroll(nn.Module):
         still, moving = (memory, None) if self.x_axis is None else (None, memory)
         moments = (*_time_first((moving, inputs, keys)), first)
         if self.is_initializing():
-            moving, *rest = jax.tree.map(lambda a: a[0], moments)
-            _, trace = step(carry, still or moving, *rest)
+            moving, *rest, now = jax.tree.map(lambda a: a[0], moments)
+            _, trace = step(carry, still or moving, *rest, jnp.asarray(now))
             return carry, jax.tree.map(lambda a: _repeat(a, self.num_steps), trace)
         unbound, variables = step.unbind()
 

@@ -118,14 +118,23 @@ class Data(NamedTuple):
     shape: Shape
 
 
+_ID = jax.ShapeDtypeStruct((1,), jnp.int32)
+
+
 def build_data(config: Any) -> Data:
-    """The data a config names."""
+    """The data a config names.
+
+    Raises:
+      ValueError, FileNotFoundError, ModuleNotFoundError: naming what does not fit or is not there.
+    """
     data = config.data
     of_folder = {"size": data.resize, "channels": data.channels, "fraction": data.fraction}
     source = load_source(data.source, data.path, **of_folder if data.source == "folder" else {})
     options = {"size": data.size, "pieces": data.pieces, "piece": data.piece}
     compose = make_generator(data.task, **options)
     generate = make_generator(data.task, **options, shift=data.shift)
+    for make in (generate, compose):  # traced, so that sizes that do not fit are refused here
+        jax.eval_shape(make, jax.random.split(jax.random.key(0), 1), source.train.images, _ID)
     channels = source.train.images.shape[-1]
     shape = Shape((data.size, data.size, channels), source.num_classes)
     return Data(source, generate, compose, shape)

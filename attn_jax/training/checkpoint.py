@@ -3,10 +3,13 @@
 The one module that knows orbax: its top-level API changes at 1.0.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +52,27 @@ class Checkpoints:
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes)
         )
-        self._manager.save(step, args=items, force=True)
+        self._sweep()
+        try:
+            with _quiet():
+                self._manager.save(step, args=items, force=True)
+        except Exception:
+            self._sweep()
+            raise
         keep = {*self.steps()[-2:], notes.get("best_step")}
         for old in set(self.steps()) - keep:
             self._manager.delete(old)
+
+    def _sweep(self) -> None:
+        """Drop what a save that was killed or failed has left half written."""
+        for half in self.folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(half, ignore_errors=True)
 
     def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """(state, notes) of a step.
 
         Raises:
-          UserError: if the checkpoint is damaged.
+          UserError: if the checkpoint is damaged, or of a model of other shapes.
         """
         try:
             items = self._manager.restore(
@@ -67,14 +81,18 @@ class Checkpoints:
                     state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
                 ),
             )
-            state, notes = items["state"], items["notes"]
+            state, notes, digest = items["state"], items["notes"], items["notes"]["digest"]
         except Exception as error:  # orbax raises whatever its storage layers raise
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
             ) from error
-        if _digest(jax.device_get(state)) != notes["digest"]:
+        if _digest(jax.device_get(state)) != digest:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: its digest differs"
+            )
+        if jax.tree.map(np.shape, state) != jax.tree.map(np.shape, like):
+            raise UserError(
+                f"the checkpoint of step {step} in {self.folder} is of a model of other shapes"
             )
         return state, notes
 
@@ -113,6 +131,18 @@ class Checkpoints:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
             ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the tracebacks of orbax's threads: what went wrong is raised as well."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _digest(state: PyTree) -> str:

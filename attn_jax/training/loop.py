@@ -17,7 +17,7 @@ from attn_jax.training.measure import make_validate
 from attn_jax.training.names import Stopped, UserError, as_user_errors
 from attn_jax.training.state import TrainState, data_mesh, over_batch, replicated
 from attn_jax.training.update import init_state, make_update, many
-from attn_jax.training.workdir import check_workdir, finished, open_workdir
+from attn_jax.training.workdir import check_workdir, finished, write_config
 from attn_jax.training.writers import Metrics, Progress, Row, TensorBoard
 
 
@@ -58,7 +58,7 @@ def train(config: Any, workdir: str | Path, started: float | None = None) -> Pat
         return workdir / "report.html"
     data, parts, state = _prepare(config)
     try:
-        open_workdir(workdir, config)
+        (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
         return _run(workdir, config, data, parts, state, started)
     except OSError as error:
         raise UserError(f"could not write to {workdir}: {error.strerror or error}") from error
@@ -82,6 +82,7 @@ def _run(
         state, notes = found
         _check_steps(workdir, int(state.step), config.train.steps)
         notes["resumed_from"] = [*notes["resumed_from"], int(state.step)]
+    write_config(workdir, config)
     started -= notes["wall_seconds"]
     notes |= {"canvas": data.shape.canvas, "num_classes": data.shape.num_classes}
     progress = Progress(config.train.steps, int(state.step), config.log.progress)

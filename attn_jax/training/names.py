@@ -26,7 +26,7 @@ def as_user_errors() -> Iterator[None]:
     """What data, names and parts refuse is the user's to put right."""
     try:
         yield
-    except (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         raise UserError(str(error)) from error
 
 

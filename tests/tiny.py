@@ -1,0 +1,153 @@
+"""A run of seconds: a few dozen images of three classes, and the main config shrunk to them."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from ml_collections import ConfigDict
+
+from attn_jax.training import finish
+from attn_jax.training.workdir import flatten
+from configs.ram_mnist import get_config
+
+ROOT = Path(__file__).parents[1]
+
+# All kinds of state at once: of the optimiser, of the baseline, of the average of weights.
+WHOLE = {
+    "log__tensorboard": True,
+    "model__sigma_end": 0.05,
+    "train__baseline": "moving_average",
+    "optimizer__average": 0.5,
+}
+
+
+def write_npz(path: Path, train: int = 40, test: int = 12, **changed: np.ndarray | None) -> Path:
+    """Noisy 10x10 images whose bright rows tell the class; `changed` replaces or drops arrays."""
+    random, arrays = np.random.default_rng(0), {}
+    for part, count in (("train", train), ("test", test)):
+        labels = (np.arange(count) % 3).astype(np.int32)
+        images = random.integers(0, 100, (count, 10, 10), np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[3 * label : 3 * label + 3] = 255
+        arrays |= {f"x_{part}": images, f"y_{part}": labels}
+    kept = {name: one for name, one in (arrays | changed).items() if one is not None}
+    np.savez(path, **kept)
+    return path
+
+
+def small_config(data: Path, **changed: Any) -> ConfigDict:
+    """The main config at 566 parameters and 12 steps; `changed` names fields as a__b."""
+    config = get_config()
+    with config.unlocked():
+        config.data.update(source="npz", path=str(data), size=10, shift=1)
+        config.model.update(
+            features=(8,),
+            glimpse_size=4,
+            glimpse_hidden=8,
+            glimpse_features=8,
+            location_hidden=(8,),
+            glimpses=3,
+            unit=0.0,
+            unroll=1,
+        )
+        config.train.update(steps=12, steps_per_call=4, batch=8, checkpoint_seconds=1000.0)
+        config.evaluate.update(every=4, rollouts=3, batch=5)
+        config.log.update(tensorboard=False, progress=False)
+        config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})
+    return config
+
+
+def as_flags(config: ConfigDict) -> list[str]:
+    """The command line that makes `config` of the main config."""
+    base = flatten(get_config().to_dict())
+    return [f"--config={ROOT / 'configs' / 'ram_mnist.py'}"] + [
+        f"--config.{name}={value}"
+        for name, value in flatten(config.to_dict()).items()
+        if value != base[name]
+    ]
+
+
+def result(workdir: Path) -> dict[str, Any]:
+    return json.loads((workdir / "result.json").read_text())
+
+
+def rows(workdir: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def kept(workdir: Path) -> list[int]:
+    """Steps of the checkpoints on disk."""
+    return sorted(int(one.name) for one in (workdir / "checkpoints").iterdir())
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything below a folder, by relative path."""
+    return {
+        str(one.relative_to(folder)): one.read_bytes() if one.is_file() else b""
+        for one in sorted(folder.rglob("*"))
+    }
+
+
+def same_state(one: Any, other: Any) -> None:
+    """Bit for bit, leaf by leaf."""
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+_FAST = {
+    "jax_disable_most_optimizations": True,
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+
+
+@contextlib.contextmanager
+def compiled_once(folder: Path) -> Iterator[None]:
+    """Compile fast, and each program once for all tests: it is most of what a tiny run costs."""
+    settings = {**_FAST, "jax_compilation_cache_dir": str(folder)}
+    before = {name: jax.config.values[name] for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """One for all workers of this test run."""
+    base = factory.getbasetemp()
+    folder = (base.parent if base.name.startswith("popen-") else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def no_pictures() -> Iterator[None]:
+    """Runs without pictures and report, which take longer than the rest of a tiny one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finish.pictures, "draw", lambda *_: {})
+        patch.setattr(finish, "assemble", lambda *_: "a page")
+        yield
+
+
+def environment(cache: Path, **more: str) -> dict[str, str]:
+    """The same for another process."""
+    settings = {name.upper(): str(value) for name, value in _FAST.items()}
+    return {**os.environ, **settings, "JAX_COMPILATION_CACHE_DIR": str(cache), **more}
+
+
+def command(cache: Path, module: str, *args: str, **options: Any) -> subprocess.CompletedProcess:
+    """`python -m experiments.<module> args`, from the repository's root."""
+    env = environment(cache, **options.pop("env", {}))
+    line = [sys.executable, "-m", f"experiments.{module}", *args]
+    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, **options)

@@ -1,0 +1,61 @@
+"""A tiny data set, its config, and programs that are compiled once for all tests here."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+from tiny import WHOLE, compiled_once, no_pictures, shared_folder, small_config, write_npz
+
+from attn_jax.training.loop import train
+
+
+@pytest.fixture(scope="session")
+def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shared_folder(tmp_path_factory, "jax-cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once(jax_cache: Path) -> Iterator[None]:
+    with compiled_once(jax_cache):
+        yield
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
+
+
+@pytest.fixture(scope="session")
+def config_of(data: Path) -> Callable[..., ConfigDict]:
+    """config_of(train__batch=4): the small config with changes."""
+    return lambda **changed: small_config(data, **changed)
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    """No pictures: they take longer than the run; test_train_artefacts has them."""
+    with no_pictures():
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(
+    config_of: Callable[..., ConfigDict], jax_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small config's run, without pictures. Copy it before changing it."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    with compiled_once(jax_cache), no_pictures():
+        train(config_of(), workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def whole(
+    config_of: Callable[..., ConfigDict], jax_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run with everything: pictures, TensorBoard, all kinds of state, a sigma that falls."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    with compiled_once(jax_cache):
+        assert train(config_of(**WHOLE), workdir) == workdir / "report.html"
+    return workdir

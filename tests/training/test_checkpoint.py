@@ -1,0 +1,136 @@
+"""Checkpoints: what is kept, what counts as damaged, and where reading goes on."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tiny import same_state
+
+from attn_jax.training.checkpoint import Checkpoints
+from attn_jax.training.names import UserError
+
+
+def state_of(step: int) -> dict:
+    random = np.random.default_rng(step)
+    weights = random.normal(size=(4, 3)).astype(np.float32)
+    return {"weights": weights, "step": np.int32(step), "nothing": (), "half": np.float16(0.1)}
+
+
+LIKE = jax.tree.map(jax.numpy.zeros_like, state_of(0))
+
+
+def saved(folder: Path, *steps: int, best: int | None = None) -> Checkpoints:
+    folder.mkdir(exist_ok=True)
+    checkpoints = Checkpoints(folder)
+    for step in steps:
+        checkpoints.save(step, state_of(step), {"best_step": best, "said": "é"})
+    return checkpoints
+
+
+def test_a_state_comes_back_bit_for_bit_with_its_notes(tmp_path: Path):
+    saved(tmp_path, 3)
+    state, notes = Checkpoints(tmp_path).restore(3, LIKE)
+    same_state(state, state_of(3))
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {
+        np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.float16)
+    }  # fmt: skip
+    assert (notes["best_step"], notes["said"]) == (None, "é")
+    assert Checkpoints(tmp_path).notes(3) == notes
+
+
+@pytest.mark.parametrize(
+    ("best", "kept"), [(None, [4, 5]), (2, [2, 4, 5]), (4, [4, 5]), (5, [4, 5])]
+)
+def test_the_latest_two_and_the_best_are_kept(tmp_path: Path, best: int | None, kept: list[int]):
+    assert saved(tmp_path, 1, 2, 3, 4, 5, best=best).steps() == kept
+    assert sorted(int(one.name) for one in tmp_path.iterdir()) == kept
+
+
+def test_a_step_that_is_saved_already_is_left_alone(tmp_path: Path):
+    checkpoints = saved(tmp_path, 1)
+    checkpoints.save(1, state_of(2), {"best_step": None})
+    same_state(checkpoints.restore(1, LIKE)[0], state_of(1))
+
+
+def test_a_folder_without_checkpoints_gives_none(tmp_path: Path):
+    assert saved(tmp_path).restore_latest(LIKE) is None
+
+
+def test_a_save_that_was_killed_halfway_does_not_count(tmp_path: Path):
+    saved(tmp_path, 1, 2)
+    shutil.copytree(tmp_path / "2", tmp_path / "3.orbax-checkpoint-tmp-17")
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.steps() == [1, 2]
+    found = checkpoints.restore_latest(LIKE)
+    assert found is not None
+    same_state(found[0], state_of(2))
+    checkpoints.save(3, state_of(3), {"best_step": None})
+    assert Checkpoints(tmp_path).steps() == [2, 3]
+
+
+def _each_file(folder: Path, change: Callable[[bytes], bytes]) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.write_bytes(change(file.read_bytes()))
+
+
+def _flip(content: bytes) -> bytes:
+    return bytes(byte ^ 0x5A for byte in content)
+
+
+def _another_digest(folder: Path) -> None:
+    notes = folder / "notes" / "metadata"
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), "digest": "0" * 64}))
+
+
+DAMAGE = {
+    "state emptied": lambda folder: _each_file(folder / "state", lambda _: b""),
+    "state cut": lambda folder: _each_file(folder / "state", lambda b: b[: len(b) // 2]),
+    "state flipped": lambda folder: _each_file(folder / "state", _flip),
+    "state gone": lambda folder: shutil.rmtree(folder / "state"),
+    "state's files gone": lambda f: [one.unlink() for one in (f / "state").iterdir()
+                                     if one.is_file()],
+    "notes gone": lambda folder: shutil.rmtree(folder / "notes"),
+    "notes cut": lambda folder: _each_file(folder / "notes", lambda b: b[: len(b) // 2]),
+    "notes no object": lambda folder: (folder / "notes" / "metadata").write_text("[1]"),
+    "all of it gone": lambda folder: [shutil.rmtree(folder), folder.mkdir()],
+    "digest differs": _another_digest,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(
+    tmp_path: Path, damage: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+):
+    saved(tmp_path, 1, 2)
+    damage(tmp_path / "2")
+    checkpoints = Checkpoints(tmp_path)
+    with caplog.at_level(logging.WARNING, "attn_jax"):
+        found = checkpoints.restore_latest(LIKE)
+    assert found is not None
+    same_state(found[0], state_of(1))
+    [warning] = [r.getMessage() for r in caplog.records if r.name == "attn_jax"]
+    assert "checkpoint of step 2" in warning and warning.endswith("going on from step 1")
+    assert "\n" not in warning
+    checkpoints.save(2, state_of(2), {"best_step": None})  # its place is free again
+    same_state(Checkpoints(tmp_path).restore(2, LIKE)[0], state_of(2))
+
+
+@pytest.mark.parametrize("name", ["state cut", "notes gone", "digest differs"])
+def test_if_all_are_damaged_the_newest_is_named(tmp_path: Path, name: str):
+    saved(tmp_path, 1, 2)
+    for step in (1, 2):
+        DAMAGE[name](tmp_path / str(step))
+    with pytest.raises(UserError, match=r"\Athe checkpoint of step 2 in [^\n]* is damaged:.*\Z"):
+        Checkpoints(tmp_path).restore_latest(LIKE)
+
+
+def test_a_checkpoint_of_another_model_is_not_taken_for_this_one(tmp_path: Path):
+    saved(tmp_path, 1)
+    with pytest.raises(UserError, match=r"step 1 in .* is of a model of other shapes"):
+        Checkpoints(tmp_path).restore(1, {**LIKE, "weights": np.zeros((5, 3), np.float32)})

@@ -1,0 +1,128 @@
+"""A run taken up again from code: its model, its figures, its reading of pictures."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+from tiny import WHOLE, kept, result, same_state, write_npz
+
+import attn_jax
+from attn_jax.training.build import build_data
+from attn_jax.training.evaluate import evaluate
+from attn_jax.training.infer import infer
+from attn_jax.training.load import load
+from attn_jax.training.measure import freeze, measure_key
+from attn_jax.training.names import UserError
+
+Config = Callable[..., ConfigDict]
+
+
+def figures_of(results: dict, stem: str = "test/") -> dict:
+    return {name: value for name, value in results.items() if name.startswith(stem)}
+
+
+def test_load_gives_the_best_checkpoint_or_the_one_asked_for(finished: Path):
+    assert attn_jax.load(finished).step == result(finished)["best_step"]
+    for step in kept(finished):
+        loaded = load(str(finished), step)
+        assert (loaded.step, int(loaded.state.step)) == (step, step)
+
+
+def test_the_average_of_weights_is_what_is_loaded_where_there_is_one(finished: Path, whole: Path):
+    plain, averaged = load(finished), load(whole)
+    same_state(plain.variables, plain.state.variables)
+    same_state(averaged.variables, averaged.state.average)
+
+
+def test_applying_a_loaded_model_gives_the_tested_answers(whole: Path, config_of: Config):
+    config, loaded = config_of(**WHOLE), load(whole)
+    data = build_data(config)
+    images, labels = freeze(config, data, data.source.test, 2)
+    x = jax.numpy.asarray(images / np.float32(255), jax.numpy.float32)
+    outputs = loaded.apply(x, measure_key(config, 2))
+    assert outputs.logits.shape == (12, 3, 3)
+    wrong = (np.asarray(outputs.logits[:, -1]).argmax(-1) != labels).mean()
+    assert 100 * wrong == pytest.approx(result(whole)["test/error_mean"])
+
+
+def test_images_of_another_size_are_refused(finished: Path):
+    with pytest.raises(ValueError, match=r"must be \[B, 10, 10, 1\]; got \(2, 9, 10, 1\)"):
+        load(finished).apply(jax.numpy.zeros((2, 9, 10, 1)), jax.random.key(0))
+
+
+def test_evaluating_again_gives_the_runs_own_figures(whole: Path):
+    for _ in range(2):
+        measured, again = evaluate(whole)
+        assert figures_of(again) == figures_of(result(whole))
+    assert (again["step"], again["split"], again["images"]) == (
+        result(whole)["best_step"], "test", 12,
+    )  # fmt: skip
+    assert again["protocol"] == result(whole)["protocol"]
+    assert [*measured] == ["mean", "m3", "random", "center"]
+
+
+def test_other_splits_and_data_can_be_measured(finished: Path, tmp_path: Path):
+    _, validation = evaluate(finished, split="validation")
+    assert validation["images"] == 4
+    assert validation["validation/error_mean"] == result(finished)["validation/error_mean"]
+    _, other = evaluate(finished, source="npz", path=str(write_npz(tmp_path / "b.npz", test=6)))
+    assert other["images"] == 6
+    assert "b.npz" in other["data"]
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_data_of_other_classes_are_refused(finished: Path, tmp_path: Path, classes: int):
+    labels = (np.arange(40) % classes).astype(np.int32)
+    path = write_npz(tmp_path / "b.npz", y_train=labels, y_test=labels[:12])
+    with pytest.raises(UserError, match=rf"3 classes; npz gives \(10, 10, 1\) and {classes}\Z"):
+        evaluate(finished, source="npz", path=str(path))
+
+
+def test_a_folder_without_a_run_is_named(finished: Path, tmp_path: Path):
+    for call in (load, evaluate, lambda folder: infer(folder, ["a.png"])):
+        with pytest.raises(UserError, match=rf"{tmp_path} holds no run: there is no config.json"):
+            call(tmp_path)
+    (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
+    with pytest.raises(UserError, match="holds no checkpoint yet"):
+        load(tmp_path)
+    with pytest.raises(UserError, match=r"holds checkpoints of steps \[.*12\]; got 5"):
+        load(finished, 5)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    """The same bar, light on dark and dark on light."""
+    ink = np.zeros((30, 40), np.uint8)
+    ink[5:25, 8:14] = 255
+    paths = [tmp_path / "light.png", tmp_path / "dark.png"]
+    for path, levels in zip(paths, (ink, 255 - ink), strict=True):
+        Image.fromarray(levels).save(path)
+    return [str(path) for path in paths]
+
+
+def test_pictures_are_read_alike_on_either_paper(finished: Path, pictures: list[str]):
+    # Starts are random by index: each is read alone.
+    [light], png = infer(finished, pictures[:1])
+    [dark], _ = infer(finished, pictures[1:])
+    assert light.ranked == dark.ranked
+    classes, probabilities = zip(*light.ranked, strict=True)
+    assert sorted(classes) == [0, 1, 2]
+    assert sum(probabilities) == pytest.approx(1, abs=1e-6)
+    assert list(probabilities) == sorted(probabilities, reverse=True)
+    assert (light.path, "inverted" in light.said, "inverted" in dark.said) == (
+        pictures[0], False, True,
+    )  # fmt: skip
+    assert Image.open(io.BytesIO(png)).size > (100, 50)
+
+
+def test_a_file_that_is_no_picture_is_named(finished: Path, pictures: list[str], tmp_path: Path):
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(UserError, match=r"a.txt is not an image that can be read"):
+        infer(finished, [pictures[0], str(tmp_path / "a.txt")])
+    with pytest.raises(UserError, match=r"there is no file .*b.png"):
+        infer(finished, [str(tmp_path / "b.png")])

@@ -1,0 +1,151 @@
+"""A run that was cut short goes on as if it had not been."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_collections import ConfigDict
+from tiny import WHOLE, files, kept, result, rows, same_state
+
+from attn_jax.training import loop
+from attn_jax.training.load import load
+from attn_jax.training.loop import train
+from attn_jax.training.names import Stopped, UserError
+from attn_jax.training.writers import Progress, read_metrics
+
+Config = Callable[..., ConfigDict]
+
+
+class Killed(BaseException):
+    """No Exception, so that nothing in the library can catch it."""
+
+
+def cut(config: ConfigDict, workdir: Path, call: int, act: Callable[[], Any]) -> None:
+    """Train; at the end of a call of the update, before its checkpoint, act."""
+    calls = iter(range(1, 100))
+
+    def write(*_: Any) -> None:
+        if next(calls) == call:
+            act()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "write", write)
+        train(config, workdir)
+
+
+def killed(config: ConfigDict, workdir: Path, call: int) -> None:
+    def kill() -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        cut(config, workdir, call, kill)
+
+
+def same_run(one: Path, other: Path, resumed_from: list[int]) -> None:
+    """Bit-identical state, metrics and figures."""
+    same_state(load(one, 12).state, load(other, 12).state)
+    assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+    ours, theirs = result(one), result(other)
+    for figures in (ours, theirs):
+        del figures["wall_seconds"], figures["command"]
+    assert ours.pop("resumed_from") == resumed_from
+    assert theirs.pop("resumed_from") == []
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(("call", "resumed_from"), [(1, []), (3, [8])])
+def test_a_killed_run_goes_on_bit_for_bit(
+    finished: Path, config_of: Config, undrawn: None, tmp_path: Path, call: int, resumed_from: list
+):
+    killed(config_of(), tmp_path, call)
+    assert len(rows(tmp_path)) == call  # one more than the checkpoint knows of
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 16, "train/lo')
+    train(config_of(), tmp_path)
+    same_run(tmp_path, finished, resumed_from)
+
+
+def test_all_kinds_of_state_survive_two_kills(
+    whole: Path, config_of: Config, undrawn: None, tmp_path: Path
+):
+    killed(config_of(**WHOLE), tmp_path, 2)
+    killed(config_of(**WHOLE), tmp_path, 2)  # of what is left
+    train(config_of(**WHOLE), tmp_path)
+    same_run(tmp_path, whole, [4, 8])
+    state = load(tmp_path, 12).state
+    assert float(state.baseline) > 0
+    with pytest.raises(AssertionError):
+        same_state(state.average, state.variables)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
+    finished: Path,
+    config_of: Config,
+    undrawn: None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    killed(config_of(train__checkpoint_seconds=0.0), tmp_path, 3)
+    assert kept(tmp_path) == [4, 8]
+    for file in (tmp_path / "checkpoints" / "8" / "state").rglob("*"):
+        if file.is_file():
+            os.truncate(file, file.stat().st_size // 2)
+    with caplog.at_level(logging.WARNING, "attn_jax"):
+        train(config_of(train__checkpoint_seconds=0.0), tmp_path)
+    assert "step 8" in caplog.text and "going on from step 4" in caplog.text
+    same_run(tmp_path, finished, [4])
+
+
+def test_if_every_checkpoint_is_damaged_the_run_is_refused_and_left_alone(
+    finished: Path, config_of: Config, tmp_path: Path
+):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "result.json").unlink()
+    for notes in (workdir / "checkpoints").glob("*/notes"):
+        shutil.rmtree(notes)
+    before = files(workdir)
+    with pytest.raises(UserError, match="checkpoint of step 12 in .* is damaged"):
+        train(config_of(), workdir)
+    assert files(workdir) == before
+
+
+def test_a_run_killed_while_it_was_testing_only_tests_again(
+    finished: Path, config_of: Config, undrawn: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "result.json").unlink()
+    monkeypatch.setattr(loop, "check_finite", None)  # would fail if it trained
+    train(config_of(), workdir)
+    same_run(workdir, finished, [12])
+
+
+def test_sigterm_saves_where_it_is_and_the_run_goes_on(
+    finished: Path, config_of: Config, undrawn: None, tmp_path: Path
+):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped, match=r"SIGTERM: saved step 8 in .*; the same command goes on"):
+        cut(config_of(), tmp_path, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert kept(tmp_path)[-1] == 8
+    assert not (tmp_path / "result.json").exists()
+    notes = tmp_path / "checkpoints" / "8" / "notes" / "metadata"
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), "wall_seconds": 5000.0}))
+    train(config_of(), tmp_path)
+    assert result(tmp_path)["wall_seconds"] > 5000  # adds up over interruptions
+    same_run(tmp_path, finished, [8])
+
+
+@pytest.mark.parametrize("content", ["", '{"step": 4}\n{"st', '{"step": 4}\n{"step": 8}\n{"a'])
+def test_rows_are_read_up_to_a_step_and_a_half_line_is_left_out(tmp_path: Path, content: str):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(content)
+    steps = [row["step"] for row in read_metrics(path)]
+    assert steps == [4, 8][: content.count("\n")]
+    assert [row["step"] for row in read_metrics(path, 4)] == steps[:1]

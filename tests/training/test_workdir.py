@@ -1,0 +1,144 @@
+"""Names, folders and files of a run: what is refused, and in which words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from attn_jax.training.build import CORES, READS
+from attn_jax.training.names import UserError, as_user_errors, pick
+from attn_jax.training.sweep import cell_name, table
+from attn_jax.training.workdir import as_json, check_workdir, finished, read_json, write_config
+from attn_jax.training.writers import write_atomically
+from configs.ram_mnist import get_config
+
+
+def changed(**values: object) -> ConfigDict:
+    config = get_config()
+    config.update_from_flattened_dict({k.replace("__", "."): v for k, v in values.items()})
+    return config
+
+
+def test_a_config_survives_its_file(tmp_path: Path):
+    write_config(tmp_path, get_config())
+    assert read_json(tmp_path / "config.json") == as_json(get_config())
+    check_workdir(tmp_path, get_config())
+
+
+@pytest.mark.parametrize(
+    "change", [{"train__steps": 9}, {"log__progress": False}, {"log__tensorboard": False}]
+)
+def test_only_length_and_logging_may_change(tmp_path: Path, change: dict):
+    write_config(tmp_path, get_config())
+    check_workdir(tmp_path, changed(**change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 7},
+        {"train__steps_per_call": 9},
+        {"train__checkpoint_seconds": 1.0},
+        {"model__sigma_end": 0.02},
+        {"data__path": "other"},
+        {"evaluate__every": 50},
+    ],
+)
+def test_any_other_field_is_named_with_both_values(tmp_path: Path, change: dict):
+    write_config(tmp_path, get_config())
+    [(field, now)] = change.items()
+    field = field.replace("__", ".")
+    with pytest.raises(UserError, match=rf"another config: {field}: .* there, {now!r} now\Z"):
+        check_workdir(tmp_path, changed(**change))
+
+
+def test_a_field_that_only_one_of_them_has_is_named(tmp_path: Path):
+    write_config(tmp_path, get_config())
+    there = read_json(tmp_path / "config.json")
+    del there["train"]["batch"]
+    (tmp_path / "config.json").write_text(json.dumps(there))
+    with pytest.raises(UserError, match=r"train.batch: None there, 128 now"):
+        check_workdir(tmp_path, get_config())
+
+
+@pytest.mark.parametrize("content", ["", "{", "nonsense"])
+def test_a_damaged_json_file_is_named(tmp_path: Path, content: str):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"\A.*config.json cannot be read: .*\Z"):
+        check_workdir(tmp_path, get_config())
+
+
+@pytest.mark.parametrize("where", ["file", "file/run", "file/deep/run"])
+def test_a_workdir_at_or_below_a_file_is_refused(tmp_path: Path, where: str):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot be a folder: .*/file is a file"):
+        check_workdir(tmp_path / where, get_config())
+
+
+def test_a_run_is_finished_at_the_steps_of_its_result(tmp_path: Path):
+    assert not finished(tmp_path, 5)
+    (tmp_path / "result.json").write_text('{"steps": 5}')
+    assert finished(tmp_path, 5)
+    assert not finished(tmp_path, 6)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "a.json"
+    write_atomically(path, "old")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            write_atomically(path, "new")
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, PermissionError, ModuleNotFoundError])
+def test_what_data_and_names_refuse_is_the_users_to_mend(error: type[Exception]):
+    with pytest.raises(UserError, match="why"), as_user_errors():
+        raise error("why")
+
+
+def test_bugs_stay_bugs():
+    with pytest.raises(ZeroDivisionError), as_user_errors():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("retna", r"'retna'; did you mean 'retina'\?"), ("zzz", "'zzz'")]
+)
+def test_an_unknown_name_lists_the_valid_ones_and_the_nearest(name: str, end: str):
+    valid = "retina, crop, affine, weighted_sum, mask"
+    with pytest.raises(ValueError, match=rf"\Amodel.read must be one of {valid}; got {end}\Z"):
+        pick(READS, name, "model.read")
+    assert pick(CORES, "gru", "model.core") is CORES["gru"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ({}, "base"),
+        ({"seed": 1}, "seed=1"),
+        ({"seed": 1, "train.rollouts": 4}, "seed=1,train.rollouts=4"),
+        ({"data.path": "/a b/c", "x": (1, 2)}, "data.path=_a_b_c,x=_1,_2_"),
+    ],
+)
+def test_cells_of_a_sweep_are_named_by_what_they_change(cell: dict, name: str):
+    assert cell_name(cell) == name
+
+
+def test_the_table_of_a_sweep_has_a_row_a_cell_and_dashes_for_the_unfinished(tmp_path: Path):
+    cells = [{"seed": 0}, {"model.policy": "center"}]
+    names = ("mean", "m10", "random", "center")
+    result = {f"test/error_{n}{e}": v for n in names
+              for e, v in (("", 5.0), ("_low", 4.0), ("_high", 6.125))}  # fmt: skip
+    (tmp_path / "seed=0").mkdir()
+    (tmp_path / "seed=0" / "result.json").write_text(json.dumps({**result, "wall_seconds": 61.7}))
+    shown = " | ".join(["5.00 [4.00, 6.12]"] * 4)
+    assert table(tmp_path, cells).splitlines() == [
+        "| model.policy | seed | error_mean | error_m10 | error_random | error_center | wall s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        f"|  | 0 | {shown} | 62 |",
+        "| center |  | - | - | - | - | - |",
+    ]
