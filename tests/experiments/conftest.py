@@ -80,6 +80,7 @@ def run(
 ) -> Callable[[str, list[str]], Ended]:
     """run("train", flags): what `python -m experiments.train flags` does, in this process."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # commands set their own
 
     def call(command: str, args: list[str]) -> Ended:
         capsys.readouterr()

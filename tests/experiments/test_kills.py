@@ -115,11 +115,14 @@ def test_a_disk_too_full_for_a_checkpoint_ends_in_one_line_and_leaves_no_half_of
     flags = [*tiny_flags, f"--workdir={unfinished}"]
     before = files(unfinished / "checkpoints")
 
-    def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500, resource.RLIM_INFINITY))
-
     # A process of its own: orbax's threads write past whatever a test could capture.
-    ended = command(jax_cache, "train", *flags, preexec_fn=full)
+    limited = (
+        "import os, resource as r, sys; r.setrlimit(r.RLIMIT_FSIZE, (2500, r.RLIM_INFINITY)); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    line = [sys.executable, "-c", limited, "-m", "experiments.train", *flags]
+    pipes = {"capture_output": True, "text": True}
+    ended = subprocess.run(line, cwd=ROOT, env=environment(jax_cache), **pipes)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
     message = r"error: could not write a checkpoint to \S*/run/checkpoints: .*File too large"
     assert re.match(message, ended.stderr), ended.stderr
