@@ -10,7 +10,8 @@ from configs.ram_mnist import get_config as main_job
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """The main job at the size that public implementations are timed at."""
-    config = main_job(arg)
+    config = main_job("full")
+    config.data.source = "embedded"
     config.data.shift = 0
     config.model.glimpses = 6
     config.model.location_hidden = ()

@@ -9,8 +9,12 @@ from ml_collections import ConfigDict, config_dict
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """The main job. Anything can be overridden: --config.data.source=tfds --config.data.path=..."""
-    del arg
+    """The main job, or "full": all of MNIST at the paper's widths.
+
+    Anything can be overridden: --config.data.source=npz --config.data.path=mnist.npz
+    """
+    if arg not in (None, "full"):
+        raise ValueError(f"ram_mnist.py takes nothing or :full; got :{arg}")
     config = ConfigDict()
     config.seed = 0
     config.dtype = "float32"  # of the computation; parameters stay float32
@@ -20,7 +24,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.data.path = config_dict.placeholder(str)
     config.data.task = "centered"  # centered | translated | cluttered
     config.data.size = 28  # of the canvas, pixels
-    config.data.shift = 2  # centered: training digits move by up to so many whole pixels
+    config.data.shift = 1  # centered: training digits move by up to so many whole pixels
     config.data.pieces = 4  # cluttered: how many pieces of other digits
     config.data.piece = 8  # cluttered: their size, pixels
     config.data.seed = 1  # freezes the validation and test composites
@@ -31,8 +35,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model = ConfigDict()
     config.model.policy = "learned"  # learned | random | center
     config.model.estimator = "gaussian"
-    config.model.sigma = 0.1  # of a sampled location, in location units
-    config.model.sigma_end = config_dict.placeholder(float)  # linear from sigma to here
+    config.model.sigma = 0.15  # of a sampled location, in location units
+    config.model.sigma_end = 0.05  # linear from sigma to here; None: constant
     config.model.read = "retina"  # retina | crop
     config.model.glimpses = 7
     config.model.glimpse_size = 8
@@ -41,9 +45,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.unit = 13.0  # pixels from the centre at location +-1; 0: the image's edge
     config.model.start = "random"  # the first glimpse: random | center
     config.model.core = "relu"  # relu | tanh | gru | lstm
-    config.model.features = (256,)  # of the core's cells, a stack if several
+    config.model.features = (128,)  # of the core's cells, a stack if several; 256 in the paper
     config.model.glimpse_hidden = 128
-    config.model.glimpse_features = 256
+    config.model.glimpse_features = 128  # 256 in the paper
     config.model.location_hidden = (128,)  # () as in the paper
     config.model.squash = "tanh"  # of the location's mean: tanh | clip
     config.model.detach = True  # the location head does not shape the core
@@ -51,7 +55,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.unroll = 8  # glimpses in one turn of the loop: faster, longer to compile
 
     config.train = ConfigDict()
-    config.train.steps = 6000
+    config.train.steps = 12_000
     config.train.batch = 128
     config.train.rollouts = 1  # M
     config.train.baseline = "learned_value"
@@ -63,12 +67,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.train.checkpoint_seconds = 3.0
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = "adam"  # adam | adamw | sgd | rmsprop
+    config.optimizer.name = "adamw"  # adam | adamw | sgd | rmsprop
     config.optimizer.learning_rate = 1e-3
     config.optimizer.schedule = "cosine"  # cosine | linear | constant
     config.optimizer.warmup = 0  # steps
     config.optimizer.momentum = 0.9  # sgd
-    config.optimizer.weight_decay = 0.0
+    config.optimizer.weight_decay = 0.01
     config.optimizer.clip = 5.0  # global norm of the gradient; 0: none
     config.optimizer.average = 0.0  # decay of the moving average of weights; 0: none
 
@@ -80,6 +84,19 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.log = ConfigDict()
     config.log.tensorboard = True
     config.log.progress = True
+    return config if arg is None else _full(config)
+
+
+def _full(config: ConfigDict) -> ConfigDict:
+    """The paper's widths, and updates enough for 55,000 digits."""
+    config.data.source = "tfds"
+    config.model.sigma_end = 0.15
+    config.model.features = (256,)
+    config.model.glimpse_features = 256
+    config.train.steps = 23_600
+    config.train.batch = 256
+    config.train.checkpoint_seconds = 20.0
+    config.evaluate.every = 1000
     return config
 
 

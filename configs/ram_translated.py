@@ -12,7 +12,8 @@ from configs.ram_mnist import get_config as main_job
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """The main job on a larger canvas; the retina's coarse scales see where the digit is."""
-    config = main_job(arg)
+    config = main_job("full")
+    config.data.source = "embedded"
     config.data.task = "translated"
     config.data.size = 60
     config.data.shift = 0  # the places already vary
@@ -21,7 +22,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.scales = 3
     config.model.unit = 0.0  # locations reach from edge to edge
     config.model.unroll = 1
-    config.model.start = "random"
+    config.train.batch = 128
     config.train.steps = 20_000
-    config.evaluate.every = 1000
     return config

@@ -49,7 +49,7 @@ CASES = {
     "location hard": Case(
         texture(canvas=16, patch=4, steps=2),
         Location(),
-        estimators.gaussian(0.12),
+        estimators.gaussian(0.15),
         estimators.fixed_point(),
         ops.retina(4, scales=2, ratio=4.0),  # a sharp patch, and the whole canvas blurred
         Recipe(updates=1500, rate=1e-2, count=2),

@@ -200,19 +200,19 @@ def test_every_parameter_is_in_a_row_of_the_table():
 
 
 def products_with(jaxpr: Any, shape: tuple[int, ...]) -> int:
-    """How many matrix products in it, at any depth, give an array of that shape."""
+    """How many matrix products in it, at any depth, give those axes, in any order."""
     count = 0
     for equation in jaxpr.eqns:
         parts = (getattr(p, "jaxpr", p) for p in jax.tree.leaves(equation.params))
         count += sum(products_with(p, shape) for p in parts if hasattr(p, "eqns"))
         if equation.primitive.name == "dot_general":
-            count += equation.outvars[0].aval.shape == shape
+            count += sorted(equation.outvars[0].aval.shape) == sorted(shape)
     return count
 
 
 @pytest.mark.parametrize("count", [1, M])
 def test_what_depends_on_x_alone_is_computed_once_for_all_rollouts(count: int):
-    x, width = images(7, 3), 4  # the annotations' product is [B, 7, 4], like no other
+    x, width = images(7, 3), 8  # the annotations' product is [B, 7, 8], like no other
     choose = estimators.categorical().choose
     model = classifier_of(Attend(AdditiveScores(width), choose, ops.weighted_sum().apply))
     variables = jax.eval_shape(model.init, KEY, x, rollout_keys(KEY, IDS, T))
