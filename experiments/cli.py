@@ -2,8 +2,8 @@
 
 import contextlib
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from logging import getLogger
 from typing import Any
 
 from absl import app, flags, logging
@@ -12,14 +12,15 @@ from absl import app, flags, logging
 def start(main: Callable[[], None]) -> None:
     """Parse the flags and call main; one clear line on stderr for whatever the user can mend."""
     logging.set_verbosity(logging.WARNING)
-    sys.excepthook = _of_main_thread
+    sys.unraisablehook = _of_python
+    getLogger("asyncio").disabled = True  # for the same reason
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 
-def _of_main_thread(*error: Any) -> None:
-    # Storage threads report here what a failed save raises as well, at any time afterwards.
-    if threading.current_thread() is threading.main_thread():
-        sys.__excepthook__(*error)
+def _of_python(report: Any) -> None:
+    # The storage library reports here, on behalf of nothing, what a failed save raises as well.
+    if report.object is not None:
+        sys.__unraisablehook__(report)
 
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:

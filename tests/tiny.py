@@ -48,10 +48,15 @@ def small_config(data: Path, **changed: Any) -> ConfigDict:
     """The main config at 566 parameters and 12 steps; `changed` names fields as a__b."""
     config = get_config()
     with config.unlocked():
-        config.data.update(source="npz", path=str(data), size=10, shift=1)
+        config.seed = 0
+        config.data.update(source="npz", path=str(data), task="centered", size=10, shift=1, seed=1)
         config.model.update(
+            policy="learned",
+            sigma=0.1,
+            sigma_end=0.1,
             features=(8,),
             glimpse_size=4,
+            scales=1,
             glimpse_hidden=8,
             glimpse_features=8,
             location_hidden=(8,),
@@ -60,6 +65,9 @@ def small_config(data: Path, **changed: Any) -> ConfigDict:
             unroll=1,
         )
         config.train.update(steps=12, steps_per_call=4, batch=8, checkpoint_seconds=1000.0)
+        config.train.update(rollouts=1, baseline="learned_value", reward="right")
+        config.optimizer.update(name="adam", learning_rate=1e-3, schedule="cosine", warmup=0)
+        config.optimizer.update(weight_decay=0.0, clip=5.0, average=0.0)
         config.evaluate.update(every=4, rollouts=3, batch=5)
         config.log.update(tensorboard=False, progress=False)
         config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})

@@ -5,6 +5,7 @@ import runpy
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from logging import getLogger
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ def run(
 ) -> Callable[[str, list[str]], Ended]:
     """run("train", flags): what `python -m experiments.train flags` does, in this process."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # commands set their own
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # commands set their own
+    monkeypatch.setattr(getLogger("asyncio"), "disabled", False)
 
     def call(command: str, args: list[str]) -> Ended:
         capsys.readouterr()

@@ -152,8 +152,14 @@ def test_a_folder_that_is_not_there_or_holds_several_sizes(
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--config=configs/none.py", "--workdir=RUN"], r"--config cannot be loaded: .*No such file .*'configs/none.py'$"),
-        (["--config=configs/ram_cluttered.py:61", "--workdir=RUN"], r"error: ram_cluttered.py takes :60 or :100; got :61$"),
+        (
+            ["--config=configs/none.py", "--workdir=RUN"],
+            r"--config cannot be loaded: .*No such file .*'configs/none.py'$",
+        ),
+        (
+            ["--config=configs/ram_cluttered.py:61", "--workdir=RUN"],
+            r"error: ram_cluttered.py takes :60 or :100; got :61$",
+        ),
         (["--config=configs/ram_mnist.py"], r"workdir.*required|workdir.*must"),
         (["--workdir=RUN"], r"config.*required|config.*must"),
         (["--config=configs/ram_mnist.py", "--workdir=RUN", "--wrkdir=b"], r"wrkdir.*workdir"),

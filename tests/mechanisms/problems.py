@@ -20,7 +20,7 @@ from attn_jax.types import Choose, Estimator, Read, Selection
 
 
 class Examples(NamedTuple):
-    """Leaves [N, ...], of numpy: making them in the compiled program would take it longer."""
+    """Leaves [N, ...], of numpy: a program that makes its data takes far longer to compile."""
 
     x: np.ndarray
     inputs: np.ndarray  # [N, T, ...]
@@ -119,7 +119,7 @@ def accuracies(case: Case, cell: nn.RNNCellBase, seed: int = 0) -> tuple[float, 
 
     def init(key: Any) -> Any:
         keys = jnp.broadcast_to(key, (1, problem.steps))
-        x, inputs, _ = jax.tree.map(lambda a: a[:1], examples)
+        x, inputs, _ = jax.tree.map(lambda a: jnp.asarray(a[:1]), examples)
         return model(case.estimator.choose).init(key, x, keys, inputs)
 
     optimizer = optax.adam(optax.cosine_decay_schedule(recipe.rate, recipe.updates))

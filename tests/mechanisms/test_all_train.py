@@ -52,7 +52,7 @@ CASES = {
         estimators.gaussian(0.15),
         estimators.fixed_point(),
         ops.retina(4, scales=2, ratio=4.0),  # a sharp patch, and the whole canvas blurred
-        Recipe(updates=1500, rate=1e-2, count=2),
+        Recipe(updates=1200, rate=1e-2, count=2),
     ),
     "transformer": Case(
         texture(canvas=12, patch=6, steps=2),

@@ -227,14 +227,17 @@ def test_a_rollout_is_the_one_the_model_gives_by_itself():
     variables = filled(model.init, x, rollout_keys(KEY, IDS, T))
 
     @jax.jit
-    def both(variables: Any):
+    def three(variables: Any):
         many = rollouts(model, variables, x, KEY, IDS, 3)
-        return many, model.apply(variables, x, rollout_keys(KEY, IDS, T, 2))
+        last = rollouts(model, variables, x, KEY, IDS, 3, answers=slice(-1, None))
+        return many, last, model.apply(variables, x, rollout_keys(KEY, IDS, T, 2))
 
-    many, one = both(variables)
+    many, last, one = three(variables)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[2], b, rtol=1e-5, atol=1e-5), many, one)
     where = many.trace.selection.where
     assert (where[0] != where[1]).all()
+    np.testing.assert_allclose(last.logits, many.logits[:, :, -1:], rtol=1e-5, atol=1e-5)
+    assert last.value.shape == many.value.shape  # a baseline needs all of them
 
 
 def test_wrapped_for_nnx_the_model_gives_the_same_logits_and_gradients():

@@ -104,7 +104,7 @@ class Sure:
 
     unroll = SimpleNamespace(num_steps=T)
 
-    def apply(self, variables, x, keys=None, inputs=None, *, method: str):
+    def apply(self, variables, x, keys=None, *rest, method: str):
         if method == "prepare":
             return x
         logits = 4 * jax.vmap(jax.vmap(lambda key: jax.random.normal(key, (C,))))(keys)

@@ -31,7 +31,12 @@ def prepared(config_of: Config) -> tuple[ConfigDict, Any, Any, Any]:
     config = config_of()
     data = build_data(config)
     parts = build(config, data.shape)
-    return config, parts, init_state(config, parts).variables, freeze(config, data, data.source.test, 2)
+    return (
+        config,
+        parts,
+        init_state(config, parts).variables,
+        freeze(config, data, data.source.test, 2),
+    )
 
 
 def test_the_partial_last_batch_counts_once(prepared: tuple):

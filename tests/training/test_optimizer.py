@@ -19,7 +19,8 @@ GRADIENT = {"w": jnp.array([0.3, 0.4]), "b": jnp.array(0.0)}
 
 def settings(**changed: Any) -> ConfigDict:
     config = get_config().optimizer
-    config.update(learning_rate=0.1, clip=0.0, momentum=0.0, **changed)
+    config.update(name="adam", schedule="cosine", learning_rate=0.1, warmup=0, clip=0.0)
+    config.update(momentum=0.0, weight_decay=0.0, **changed)
     return config
 
 

@@ -103,7 +103,9 @@ def test_four_devices_give_what_one_gives(data: Path, jax_cache: Path):
         PYTHONPATH=str(ROOT / "tests"),
     )
     line = [sys.executable, str(Path(__file__).with_name("sharded.py")), str(data)]
-    four = json.loads(subprocess.run(line, env=env, cwd=ROOT, capture_output=True, check=True).stdout)
+    four = json.loads(
+        subprocess.run(line, env=env, cwd=ROOT, capture_output=True, check=True).stdout
+    )
     one = updates(data)
     assert (one["devices"], four["devices"]) == (1, 4)
     assert (one["parts"], four["parts"]) == ([64], [16])  # the batch is split, not copied

@@ -58,7 +58,9 @@ def test_a_field_that_only_one_of_them_has_is_named(tmp_path: Path):
     there = read_json(tmp_path / "config.json")
     del there["train"]["batch"]
     (tmp_path / "config.json").write_text(json.dumps(there))
-    with pytest.raises(UserError, match=r"train.batch: None there, 128 now"):
+    with pytest.raises(
+        UserError, match=rf"train.batch: None there, {get_config().train.batch} now"
+    ):
         check_workdir(tmp_path, get_config())
 
 

@@ -1,0 +1,219 @@
+"""The other commands, from their flags to what they print and write."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import ROOT, files, result
+
+from attn_jax.training import benchmark
+
+Run = Callable[[str, list[str]], tuple[int, str, str]]
+
+
+def test_evaluate_prints_and_writes_the_runs_own_figures(run: Run, trained: Path, tmp_path: Path):
+    output = tmp_path / "figures.json"
+    status, out, err = run("evaluate", [f"--workdir={trained}", f"--output={output}"])
+    assert (status, err) == (0, "")
+    figures, expected = json.loads(output.read_text()), result(trained)
+    assert {n: figures[n] for n in expected if n.startswith("test/")} == {
+        n: v for n, v in expected.items() if n.startswith("test/")
+    }
+    assert f"step {expected['best_step']} on tiny.npz" in out
+    assert f"{expected['test/error_center']:.2f} %" in out
+    assert out.count("\n") == 5
+
+
+def test_evaluate_takes_another_source(run: Run, trained: Path, data: Path):
+    args = [f"--workdir={trained}", "--source=npz", f"--path={data}", "--split=validation"]
+    status, out, _ = run("evaluate", args)
+    assert (status, "(4 images)" in out) == (0, True)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    levels = np.full((30, 40), 255, np.uint8)
+    levels[5:25, 8:14] = 0
+    Image.fromarray(levels).save(tmp_path / "digit.png")
+    return tmp_path / "digit.png"
+
+
+def test_infer_reads_pictures_and_draws_where_it_looked(
+    run: Run, trained: Path, picture: Path, tmp_path: Path
+):
+    output = tmp_path / "looked.png"
+    args = [f"--workdir={trained}", f"--output={output}", str(picture), str(picture)]
+    status, out, err = run("infer", args)
+    assert (status, err) == (0, "")
+    first, second, last = out.splitlines()
+    assert first.startswith(f"{picture}: ") and second.startswith(f"{picture}: ")
+    assert "dark on light, so inverted" in first
+    assert last == f"where it looked: {output}"
+    assert Image.open(output).format == "PNG"
+
+
+REFUSED = {
+    "evaluate without a run": ("evaluate", "--workdir=HERE", "HERE holds no run: there is no conf"),
+    "evaluate of no such step": ("evaluate", "--workdir=RUN --step=5", r"steps \[.*12\]; got 5"),
+    "evaluate of no such source": ("evaluate", "--workdir=RUN --source=npy", "did you mean 'npz'"),
+    "evaluate of no such split": ("evaluate", "--workdir=RUN --split=tests", "split.*tests"),
+    "evaluate of a file that is not there": (
+        "evaluate", "--workdir=RUN --source=npz --path=HERE/a.npz", "a.npz; there is none",
+    ),
+    "evaluate into a folder that is not there": (
+        "evaluate", "--workdir=RUN --output=HERE/no/a.json", "HERE/no/a.json cannot be written: No",
+    ),
+    "infer without a run": ("infer", "--workdir=HERE HERE/digit.png", "HERE holds no run"),
+    "infer without pictures": ("infer", "--workdir=RUN", "name at least one picture"),
+    "infer of a file that is not there": (
+        "infer", "--workdir=RUN HERE/no.png", "there is no file HERE/no.png",
+    ),
+    "infer of what is no picture": (
+        "infer", "--workdir=RUN HERE/a.txt", "a.txt is not an image that can be read",
+    ),
+    "infer into a folder that is not there": (
+        "infer", "--workdir=RUN --output=HERE/no/a.png HERE/digit.png", "a.png cannot be written",
+    ),
+    "infer without a workdir": ("infer", "HERE/digit.png", "workdir"),
+    "sweep of a file that is not there": (
+        "sweep", "--config=HERE/no.py --workdir=HERE/sweep", "no.py: there is no such Python file",
+    ),
+    "sweep of a config without cells": (
+        "sweep", "--config=HERE/base.py --workdir=HERE/sweep", r"base.py has no get_hyper\(\)",
+    ),
+    "benchmark of no such field": ("benchmark", "--config.model.glimpse=3", "no field 'glimpse'"),
+    "benchmark of no such name": ("benchmark", "--config.model.read=retna", "mean 'retina'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_are_one_line_and_leave_nothing(
+    run: Run, trained: Path, picture: Path, tmp_path: Path, name: str
+):
+    command, args, message = REFUSED[name]
+    (tmp_path / "a.txt").write_text("hello")
+    (tmp_path / "base.py").write_text("")
+    before = files(tmp_path)
+    args = args.replace("RUN", str(trained)).replace("HERE", str(tmp_path)).split()
+    status, _, err = run(command, args)
+    assert (status, err.count("\n")) == (2, 1), err
+    with pytest.raises(ValueError, match=message.replace("HERE", str(tmp_path))):
+        raise ValueError(err)  # so that a mismatch is shown as one
+    assert files(tmp_path) == before
+
+
+def test_benchmark_prints_and_writes_its_figures(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(benchmark, "benchmark", lambda config, calls, started: {"calls": calls})
+    output = tmp_path / "a.json"
+    status, out, err = run("benchmark", ["--calls=4", f"--output={output}"])
+    assert (status, out, err) == (0, "calls  4\n", "")
+    assert json.loads(output.read_text()) == {"calls": 4}
+    status, _, err = run("benchmark", ["--calls=2"])
+    assert (status, err.count("\n")) == (2, 1)
+
+
+CELLS = """
+def get_hyper(arg=None):
+    return [{"seed": 0}, {"model.policy": "center"}] if arg is None else [{"seed": int(arg)}]
+"""
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> Path:
+    (tmp_path / "cells.py").write_text(CELLS)
+    return tmp_path / "cells.py"
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> list[list[str]]:
+    """Cells that end at once, with these statuses; returns the command lines they had."""
+    lines: list[list[str]] = []
+
+    def train(line: list[str]) -> SimpleNamespace:
+        lines.append(line)
+        return SimpleNamespace(returncode=statuses[len(lines) - 1])
+
+    monkeypatch.setattr(subprocess, "run", train)
+    return lines
+
+
+def test_a_sweep_trains_each_cell_in_a_folder_of_its_own(
+    run: Run, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lines = stand_in(monkeypatch, [0, 0])
+    args = [f"--config={cells}", f"--workdir={tmp_path}/sweep", "--set=train.steps=5"]
+    status, out, err = run("sweep", args)
+    assert (status, err) == (0, "")
+    start = [sys.executable, "-m", "experiments.train", f"--config={cells}"]
+    where = f"--workdir={tmp_path}/sweep/"
+    assert lines == [
+        [*start, where + "seed=0", "--config.seed=0", "--config.train.steps=5"],
+        [*start, where + "model.policy=center", "--config.model.policy=center",
+         "--config.train.steps=5"],
+    ]  # fmt: skip
+    table = (tmp_path / "sweep" / "sweep.md").read_text()
+    assert out.endswith(table)
+    assert table.count("\n") == 4
+
+
+def test_a_sweep_goes_on_after_a_cell_that_failed_and_says_so(
+    run: Run, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lines = stand_in(monkeypatch, [1, 0])
+    status, _, err = run("sweep", [f"--config={cells}", f"--workdir={tmp_path}/sweep"])
+    assert (status, err, len(lines)) == (2, "error: 1 of 2 cells failed: seed=0\n", 2)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(143, 143), (-15, 143), (-9, 137)])
+def test_a_sweep_stops_when_a_cell_is_stopped_from_outside(
+    run: Run, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    status: int, expected: int,
+):  # fmt: skip
+    lines = stand_in(monkeypatch, [status, 0])
+    assert run("sweep", [f"--config={cells}", f"--workdir={tmp_path}/s"])[0] == expected
+    assert len(lines) == 1
+
+
+def test_an_argument_of_the_config_reaches_its_cells(
+    run: Run, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lines = stand_in(monkeypatch, [0])
+    assert run("sweep", [f"--config={cells}:7", f"--workdir={tmp_path}/s"])[0] == 0
+    assert lines[0][3:5] == [f"--config={cells}:7", f"--workdir={tmp_path}/s/seed=7"]
+
+
+@pytest.mark.slow
+def test_a_real_sweep_keeps_its_finished_cells(
+    run: Run, tiny_flags: list[str], jax_cache: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    (tmp_path / "cells.py").write_text(f"from configs.ram_mnist import get_config\n{CELLS}")
+    sets = [f"--set={flag.removeprefix('--config.')}" for flag in tiny_flags[1:]]
+    args = [f"--config={tmp_path}/cells.py", f"--workdir={tmp_path}/sweep", *sets]
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(jax_cache))
+    assert run("sweep", args)[0] == 0
+    before = files(tmp_path / "sweep")
+    status, out, _ = run("sweep", args)
+    assert (status, files(tmp_path / "sweep")) == (0, before)
+    table = (tmp_path / "sweep" / "sweep.md").read_text()
+    assert out.endswith(table)
+    assert table.count("%") == 0 and table.count("[") >= 6
+
+
+def test_real_processes_refuse_as_well():
+    for args, message in (
+        (["--wrkdir=a"], "wrkdir"),
+        (["--config=configs/none.py", "--workdir=a"], "none.py"),
+        (["--config=configs/ram_mnist.py", "--workdir=a", "--config.seeed=1"], "seeed"),
+    ):
+        line = [sys.executable, "-m", "experiments.train", *args]
+        ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+        assert message in ended.stderr
