@@ -145,6 +145,7 @@ def test_a_disk_too_full_for_a_file_ends_in_one_line_and_leaves_no_half_of_it(
     goes_on(run, flags, unfinished, trained)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_one_warning(
     unfinished: Path, trained: Path, tiny_flags: list[str], jax_cache: Path
 ):

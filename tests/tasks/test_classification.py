@@ -10,7 +10,15 @@ import pytest
 from attn_jax import baselines, estimators
 from attn_jax.models import Outputs
 from attn_jax.modules import rollout_keys
-from attn_jax.tasks import Weights, objective, probabilities, rollouts
+from attn_jax.tasks import (
+    Weights,
+    is_right,
+    log_likelihood,
+    objective,
+    probabilities,
+    probability_right,
+    rollouts,
+)
 from attn_jax.types import Selection, Trace
 
 M, B, T, C = 2, 3, 2, 4
@@ -129,3 +137,32 @@ def test_the_keys_of_rollout_m_are_those_folded_from_m():
     for m in range(3):
         alone = Sure().apply({}, x, rollout_keys(key, ids, T, m), method="rollout").logits
         np.testing.assert_array_equal(logits[m], alone)
+
+
+@pytest.mark.parametrize(
+    ("reward", "expected"),
+    [
+        (is_right, [1.0, 0.0]),
+        (probability_right, [0.75, 0.25]),
+        (log_likelihood, [np.log(0.75), np.log(0.25)]),
+    ],
+)
+def test_rewards_of_the_answer(reward, expected):
+    logits = jnp.log(jnp.array([[0.75, 0.25], [0.75, 0.25]]))
+    np.testing.assert_allclose(reward(logits, jnp.array([0, 1])), expected, rtol=1e-6)
+
+
+def test_a_reward_is_constant_to_the_gradient():
+    """However the reward is made of the logits, only the cross-entropy reaches them."""
+
+    def gradient(reward):
+        a = arrays()
+
+        def loss(logits):
+            outputs = outputs_of(a)._replace(logits=logits)
+            options = {"estimator": estimators.categorical(), "baseline": baselines.zero()}
+            return objective(outputs, jnp.asarray(LABELS), reward=reward, **options)[0]
+
+        return jax.grad(loss)(jnp.asarray(a.logits, jnp.float32))
+
+    np.testing.assert_array_equal(gradient(log_likelihood), gradient(is_right))

@@ -20,7 +20,8 @@ GRADIENT = {"w": jnp.array([0.3, 0.4]), "b": jnp.array(0.0)}
 def settings(**changed: Any) -> ConfigDict:
     config = get_config().optimizer
     config.update(name="adam", schedule="cosine", learning_rate=0.1, warmup=0, clip=0.0)
-    config.update(momentum=0.0, weight_decay=0.0, **changed)
+    config.update(momentum=0.0, weight_decay=0.0)
+    config.update(changed)
     return config
 
 

@@ -59,7 +59,9 @@ def same_run(one: Path, other: Path, resumed_from: list[int]) -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize(("call", "resumed_from"), [(1, []), (3, [8])])
+@pytest.mark.parametrize(
+    ("call", "resumed_from"), [(1, []), pytest.param(3, [8], marks=pytest.mark.slow)]
+)
 def test_a_killed_run_goes_on_bit_for_bit(
     finished: Path, config_of: Config, undrawn: None, tmp_path: Path, call: int, resumed_from: list
 ):
