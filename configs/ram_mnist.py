@@ -55,8 +55,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.unroll = 8  # glimpses in one turn of the loop: faster, longer to compile
 
     config.train = ConfigDict()
-    config.train.steps = 12_000
-    config.train.batch = 128
+    config.train.steps = 5000
+    config.train.batch = 256
     config.train.rollouts = 1  # M
     config.train.baseline = "learned_value"
     config.train.reward = "right"  # right | probability | log_likelihood
@@ -68,7 +68,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adamw"  # adam | adamw | sgd | rmsprop
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule = "cosine"  # cosine | linear | constant
     config.optimizer.warmup = 0  # steps
     config.optimizer.momentum = 0.9  # sgd
@@ -94,7 +94,7 @@ def _full(config: ConfigDict) -> ConfigDict:
     config.model.features = (256,)
     config.model.glimpse_features = 256
     config.train.steps = 23_600
-    config.train.batch = 256
+    config.optimizer.learning_rate = 1e-3
     config.train.checkpoint_seconds = 20.0
     config.evaluate.every = 1000
     return config
