@@ -3,7 +3,7 @@
 uv run python -m experiments.train --config=configs/ram_cluttered.py --workdir=runs/ram_cluttered
 uv run python -m experiments.train --config=configs/ram_cluttered.py:100 --workdir=runs/ram_100
 
-(figures below are filled in by measurement)
+The figure and the time it takes are not measured yet: docs/results.md.
 """
 
 from ml_collections import ConfigDict

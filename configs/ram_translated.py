@@ -2,7 +2,7 @@
 
 uv run python -m experiments.train --config=configs/ram_translated.py --workdir=runs/ram_translated
 
-(figures below are filled in by measurement)
+The figure and the time it takes are not measured yet: docs/results.md.
 """
 
 from ml_collections import ConfigDict
