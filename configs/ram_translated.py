@@ -2,7 +2,8 @@
 
 uv run python -m experiments.train --config=configs/ram_translated.py --workdir=runs/ram_translated
 
-The figure and the time it takes are not measured yet: docs/results.md.
+9.4 % after 5,000 of its 20,000 updates (159 s, two cores); in full it is not measured yet:
+docs/results.md.
 """
 
 from ml_collections import ConfigDict
