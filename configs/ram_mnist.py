@@ -43,7 +43,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.policy = "learned"  # learned | random | center
     config.model.estimator = "gaussian"
     config.model.sigma = 0.15  # of a sampled location, in location units
-    config.model.sigma_end = 0.05  # linear from sigma to here; None: constant
+    config.model.sigma_end = 0.05  # linear from sigma to here; 0: constant
     config.model.read = "retina"  # retina | crop
     config.model.glimpses = 7
     config.model.glimpse_size = 8
@@ -97,7 +97,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def _full(config: ConfigDict) -> ConfigDict:
     """The paper's widths, and updates enough for 55,000 digits."""
     config.data.source = "tfds"
-    config.model.sigma_end = 0.15
+    config.model.sigma_end = 0.0
     config.model.features = (256,)
     config.model.glimpse_features = 256
     config.train.steps = 23_600

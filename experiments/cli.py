@@ -1,6 +1,7 @@
 """How every command ends: 0 well, 2 if the user can put it right, 1 diverged, 143 terminated."""
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from logging import getLogger
@@ -8,13 +9,21 @@ from typing import Any
 
 from absl import app, flags, logging
 
+_AGAIN = "the same command begins again, training from its last checkpoint"
+
 
 def start(main: Callable[[], None]) -> None:
     """Parse the flags and call main; one clear line on stderr for whatever the user can mend."""
     logging.set_verbosity(logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminated)
     sys.unraisablehook = _of_python
     getLogger("asyncio").disabled = True  # for the same reason
     app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def _terminated(*_: Any) -> None:
+    # Not an Exception: what reads a checkpoint must not take it for damage. The loop has its own.
+    _leave(143, f"SIGTERM; {_AGAIN}")
 
 
 def _of_python(report: Any) -> None:
@@ -52,7 +61,7 @@ def _guarded(main: Callable[[], None]) -> None:
     except ModuleNotFoundError as error:
         _leave(2, f"{_one_line(error)}; pip install 'attn_jax[experiments]'")
     except KeyboardInterrupt:
-        _leave(130, "interrupted; the same command goes on from the last checkpoint")
+        _leave(130, f"interrupted; {_AGAIN}")
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 # Before jax and attn_jax are imported: each worker imports them itself.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -16,6 +17,22 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook(
     "attn_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
+
+
+@pytest.fixture(scope="session")
+def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the programs of tiny runs are kept, each compiled once for all tests."""
+    from tiny import shared_folder  # not before the import hook is installed
+
+    return shared_folder(tmp_path_factory, "jax-cache")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny data set."""
+    from tiny import write_npz
+
+    return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
 
 
 @pytest.fixture

@@ -184,10 +184,9 @@ def _start(model: Any) -> Estimator:
 
 
 def _sigma(model: Any, steps: int) -> Schedule:
-    end = model.sigma if model.sigma_end is None else model.sigma_end
-    if not end > 0:
-        raise ValueError(f"model.sigma_end must be positive; got {end:g}")
-    return optax.linear_schedule(model.sigma, end, steps)
+    if model.sigma_end < 0:
+        raise ValueError(f"model.sigma_end must be positive, or 0; got {model.sigma_end:g}")
+    return optax.linear_schedule(model.sigma, model.sigma_end or model.sigma, steps)
 
 
 def _check_positive(config: Any) -> None:

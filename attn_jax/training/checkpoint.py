@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,11 @@ class Checkpoints:
     def _sweep(self) -> None:
         """Drop what a save that was killed or failed has left half written."""
         for half in self.folder.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(half, ignore_errors=True)
+            for _ in range(50):  # orbax's threads may still be writing what has failed already
+                shutil.rmtree(half, ignore_errors=True)
+                if not half.exists():
+                    break
+                time.sleep(0.02)
 
     def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """(state, notes) of a step.

@@ -14,7 +14,7 @@ from attn_jax.training.build import Data, Parts, build, build_data
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.guards import Terminated, check_finite
 from attn_jax.training.measure import make_validate
-from attn_jax.training.names import Stopped, UserError, as_user_errors
+from attn_jax.training.names import Stopped, UserError, as_user_errors, check_installed
 from attn_jax.training.state import TrainState, data_mesh, over_batch, replicated
 from attn_jax.training.update import init_state, make_update, many
 from attn_jax.training.workdir import check_workdir, finished, write_config
@@ -67,6 +67,7 @@ def train(config: Any, workdir: str | Path, started: float | None = None) -> Pat
 def _prepare(config: Any) -> tuple[Data, Parts, TrainState]:
     """Everything that can refuse a config, before anything is written."""
     with as_user_errors():
+        check_installed("matplotlib", "PIL", *(["tensorboardX"] if config.log.tensorboard else []))
         data = build_data(config)
         parts = build(config, data.shape)
         return data, parts, init_state(config, parts)

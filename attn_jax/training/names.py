@@ -1,5 +1,6 @@
 """Names to parts, and the three ways a run can end early that are not a bug."""
 
+import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -28,6 +29,19 @@ def as_user_errors() -> Iterator[None]:
         yield
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         raise UserError(str(error)) from error
+
+
+def check_installed(*packages: str) -> None:
+    """Refuse to begin what could not be ended.
+
+    Raises:
+      ModuleNotFoundError: naming the first package that is not there, and how to get it.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(
+                f"No module named {package!r}; pip install 'attn_jax[experiments]'"
+            )
 
 
 def pick(table: Mapping[str, T], name: str, what: str) -> T:

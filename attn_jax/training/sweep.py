@@ -6,8 +6,6 @@ from typing import Any
 
 from attn_jax.training.workdir import read_json
 
-_FIGURES = ("test/error_mean", "test/error_m10", "test/error_random", "test/error_center")
-
 
 def cell_name(cell: dict[str, Any]) -> str:
     """A folder name that says what the cell changes.
@@ -22,15 +20,22 @@ def cell_name(cell: dict[str, Any]) -> str:
 def table(workdir: Path, cells: list[dict[str, Any]]) -> str:
     """A Markdown table: a row a cell, its overrides and its figures in percent; - if unfinished."""
     names = sorted({name for cell in cells for name in cell})
-    header = [*names, *(figure.removeprefix("test/") for figure in _FIGURES), "wall s"]
+    paths = [workdir / cell_name(cell) / "result.json" for cell in cells]
+    results = [read_json(path) if path.exists() else {} for path in paths]
+    tested = _tested(results)
+    header = [*names, *(figure.removeprefix("test/") for figure in tested), "wall s"]
     rows = [header, ["---"] * len(header)]
-    for cell in cells:
-        path = workdir / cell_name(cell) / "result.json"
-        result = read_json(path) if path.exists() else {}
-        figures = [_shown(result, figure) for figure in _FIGURES]
+    for cell, result in zip(cells, results, strict=True):
+        figures = [_shown(result, figure) for figure in tested]
         wall = f"{result['wall_seconds']:.0f}" if result else "-"
         rows.append([*(str(cell.get(name, "")) for name in names), *figures, wall])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _tested(results: list[dict[str, Any]]) -> list[str]:
+    """What the cells were tested by, each figure once, without the ends of its interval."""
+    names = dict.fromkeys(name for result in results for name in result)
+    return [n for n in names if n.startswith("test/") and not n.endswith(("_low", "_high"))]
 
 
 def _shown(result: dict[str, Any], figure: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import runpy
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,28 +17,16 @@ from tiny import (
     as_flags,
     compiled_once,
     no_pictures,
-    shared_folder,
     small_config,
-    write_npz,
 )
 
 from attn_jax.training.loop import train
-
-
-@pytest.fixture(scope="session")
-def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_folder(tmp_path_factory, "jax-cache")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_once(jax_cache: Path) -> Iterator[None]:
     with compiled_once(jax_cache):
         yield
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
 
 
 @pytest.fixture(scope="session")
@@ -65,11 +54,13 @@ class Ended(NamedTuple):
 def _own_flags(argv: list[str]) -> Iterator[None]:
     app.define_help_flags()
     before, argv_before, verbosity = set(flags.FLAGS), sys.argv, logging.get_verbosity()
+    terminated = signal.getsignal(signal.SIGTERM)
     sys.argv = argv
     try:
         yield
     finally:
         sys.argv = argv_before
+        signal.signal(signal.SIGTERM, terminated)
         logging.set_verbosity(verbosity)
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)

@@ -13,6 +13,7 @@ from PIL import Image
 from tiny import ROOT, files, result
 
 from attn_jax.training import benchmark
+from attn_jax.training.sweep import table
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 
@@ -187,6 +188,18 @@ def test_an_argument_of_the_config_reaches_its_cells(
     lines = stand_in(monkeypatch, [0])
     assert run("sweep", [f"--config={cells}:7", f"--workdir={tmp_path}/s"])[0] == 0
     assert lines[0][3:5] == [f"--config={cells}:7", f"--workdir={tmp_path}/s/seed=7"]
+
+
+def test_the_table_of_a_sweep_shows_whatever_its_cells_were_tested_by(tmp_path: Path):
+    (tmp_path / "seed=0").mkdir()
+    figures = {"test/error_m3": 2.0, "test/error_m3_low": 1.0, "test/error_m3_high": 3.0}
+    (tmp_path / "seed=0" / "result.json").write_text(json.dumps(figures | {"wall_seconds": 7.4}))
+    assert table(tmp_path, [{"seed": 0}, {"seed": 1}]).splitlines() == [
+        "| seed | error_m3 | wall s |",
+        "| --- | --- | --- |",
+        "| 0 | 2.00 [1.00, 3.00] | 7 |",
+        "| 1 | - | - |",
+    ]
 
 
 @pytest.mark.slow

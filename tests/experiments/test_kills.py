@@ -27,7 +27,7 @@ from tiny import (
     small_config,
 )
 
-from attn_jax.training import finish
+from attn_jax.training import finish, loop
 from attn_jax.training.load import load
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -79,6 +79,21 @@ def test_a_run_that_is_killed_and_terminated_ends_as_one_that_was_not(
     assert {n: v for n, v in ours.items() if n.startswith(("test/", "validation/", "best"))} == {
         n: v for n, v in theirs.items() if n.startswith(("test/", "validation/", "best"))
     }
+
+
+@pytest.mark.parametrize("when", ["before the first update", "while testing"])
+def test_sigterm_outside_of_the_loop_is_one_line_too(
+    run: Run, tiny_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+):
+    def terminated(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    module, name = (loop, "_prepare") if when.startswith("before") else (finish, "measure_all")
+    monkeypatch.setattr(module, name, terminated)
+    status, _, err = run("train", [*tiny_flags, f"--workdir={tmp_path}/run"])
+    line = "the same command begins again, training from its last checkpoint"
+    assert (status, err) == (143, f"stopped: SIGTERM; {line}\n")
+    assert not (tmp_path / "run" / "result.json").exists()
 
 
 @contextlib.contextmanager

