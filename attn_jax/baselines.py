@@ -58,6 +58,21 @@ def moving_average(decay: float = 0.9) -> Baseline:
     return Baseline(lambda: jnp.zeros(()), apply)
 
 
+def self_critical() -> Baseline:
+    """b = R of the greedy rollout of the same example  (Rennie et al. 2017, eq. 8).
+
+    The greedy rollout samples nothing that is credited, so b does not depend on the choices.
+    """
+
+    def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
+        del mask
+        if value is None:
+            raise ValueError("self_critical needs the greedy rollout's reward [M, B, T]; got None")
+        return jax.lax.stop_gradient(value), jnp.zeros_like(reward), state
+
+    return Baseline(tuple, apply, "greedy")
+
+
 def leave_one_out() -> Baseline:
     """b_m = mean of R over the other rollouts  (RLOO; Kool et al. 2019).
 

@@ -78,10 +78,13 @@ class Baseline(NamedTuple):
       init: () -> state.
       apply: (state, reward [M, B, T], value [M, B, T] | None, mask [B, T] | None)
         -> (baseline [M, B, T], regression loss [M, B, T], new state).
+      takes: what `apply` is to be given as value: "value", the head's on s_{t-1}, or "greedy", the
+        reward [M, B, T] of a rollout at the estimator's mode.
     """
 
     init: Callable[[], PyTree]
     apply: Callable[[PyTree, Array, Array | None, Array | None], tuple[Array, Array, PyTree]]
+    takes: str = "value"
 
 
 class Trace(NamedTuple):
@@ -110,9 +113,17 @@ READS_BY_TAG = {
     "theta": ("affine",),
 }
 ESTIMATORS_BY_TAG = {
-    "weights": ("expectation", "categorical", "uniform"),
-    "point": ("gaussian", "random_point", "fixed_point"),
-    "theta": ("identity",),
+    "weights": (
+        "expectation",
+        "sparsemax",
+        "categorical",
+        "gumbel_softmax",
+        "straight_through",
+        "straight_through_gumbel",
+        "uniform",
+    ),
+    "point": ("gaussian", "pathwise_gaussian", "random_point", "fixed_point"),
+    "theta": ("identity", "fixed_transform"),
 }
 
 

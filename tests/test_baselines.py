@@ -18,6 +18,7 @@ OURS = {
     "learned_value": baselines.learned_value(),
     "moving_average": baselines.moving_average(0.75),
     "leave_one_out": baselines.leave_one_out(),
+    "self_critical": baselines.self_critical(),
 }
 each = pytest.mark.parametrize("baseline", OURS.values(), ids=OURS)
 
@@ -46,7 +47,7 @@ def test_what_a_reward_is_compared_with_passes_no_gradient_to_the_value(baseline
     np.testing.assert_array_equal(jax.grad(total)(jnp.asarray(VALUE)), 0)
 
 
-@pytest.mark.parametrize("name", ["zero", "moving_average", "leave_one_out"])
+@pytest.mark.parametrize("name", ["zero", "moving_average", "leave_one_out", "self_critical"])
 def test_only_a_learned_value_is_trained(name):
     np.testing.assert_array_equal(asked(OURS[name])[1], 0)
 
@@ -124,6 +125,16 @@ def test_leave_one_out_does_not_depend_on_the_reward_it_is_compared_with():
 def test_a_single_rollout_has_no_others():
     with pytest.raises(ValueError, match="leave_one_out needs at least 2 rollouts; got 1"):
         baselines.leave_one_out().apply((), jnp.ones((1, B, T)), None, None)
+
+
+def test_self_critical_compares_with_what_stands_in_the_values_place():
+    compared, _, _ = asked(OURS["self_critical"])
+    np.testing.assert_array_equal(compared, VALUE)
+    assert {name: one.takes for name, one in OURS.items() if one.takes != "value"} == {
+        "self_critical": "greedy"
+    }
+    with pytest.raises(ValueError, match=r"needs the greedy rollout's reward .*; got None"):
+        baselines.self_critical().apply((), jnp.ones((M, B, T)), None, None)
 
 
 def test_learned_value_without_a_value_is_refused():

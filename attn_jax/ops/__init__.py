@@ -6,10 +6,15 @@ from attn_jax.ops.sampling import grid_sample
 from attn_jax.ops.scoring import (
     additive_scores,
     categorical_entropy,
+    check_places,
+    dot_scores,
+    entropy,
     mask_scores,
     masked_log_softmax,
     masked_softmax,
+    scaled_dot_scores,
 )
+from attn_jax.ops.sparsemax import sparsemax
 
 __all__ = [
     "additive_scores",
@@ -18,13 +23,18 @@ __all__ = [
     "axis_coordinates",
     "categorical_entropy",
     "check_glimpse",
+    "check_places",
     "crop",
+    "dot_scores",
+    "entropy",
     "grid_sample",
     "mask",
     "mask_scores",
     "masked_log_softmax",
     "masked_softmax",
     "retina",
+    "scaled_dot_scores",
+    "sparsemax",
     "to_pixels",
     "weighted_sum",
 ]

@@ -79,6 +79,7 @@ def objective(
     baseline_state: PyTree = (),
     reward: Reward = is_right,
     weights: Weights = Weights(),  # noqa: B008 - a constant
+    greedy: Outputs | None = None,
 ) -> tuple[Float[Array, ""], tuple[dict[str, Array], PyTree]]:
     """The loss to minimise, one for every mechanism: a soft one's credit is zero.
 
@@ -93,21 +94,27 @@ def objective(
       baseline_state: the baseline's.
       reward: (logits [M, B, C], labels [M, B]) -> R [M, B], constant to the gradient.
       weights: of the terms.
+      greedy: one rollout at the estimator's mode, leaves [1, B, T, ...], for a baseline that takes
+        "greedy".
 
     Returns:
       The loss, its terms and figures by name, and the new baseline state.
 
     Reference: Mnih et al. 2014, section 3.1.
     """
+
+    def rewarded(logits: Array) -> Array:
+        right = reward(logits, jnp.broadcast_to(labels, logits.shape[:2]))
+        return jnp.broadcast_to(jax.lax.stop_gradient(right)[..., None], outputs.value.shape)
+
     logits = outputs.logits[:, :, -1]
-    labels = jnp.broadcast_to(labels, logits.shape[:2])
-    rewards = jax.lax.stop_gradient(reward(logits, labels))
-    rewards = jnp.broadcast_to(rewards[..., None], outputs.value.shape)
-    compared, regression, baseline_state = baseline.apply(
-        baseline_state, rewards, outputs.value, None
-    )
+    rewards, value = rewarded(logits), outputs.value
+    if baseline.takes == "greedy":
+        value = None if greedy is None else rewarded(greedy.logits[:, :, -1])
+    compared, regression, baseline_state = baseline.apply(baseline_state, rewards, value, None)
     credit = estimator.credit(outputs.trace.selection, rewards, compared)
     entropy = outputs.trace.selection.entropy
+    labels = jnp.broadcast_to(labels, logits.shape[:2])
     terms = {
         "cross_entropy": cross_entropy(logits, labels).mean(),
         "policy": -weights.policy * credit.sum(-1).mean(),

@@ -32,6 +32,7 @@ READS: Mapping[str, Callable[[Any], Read]] = {
 
 ESTIMATORS: Mapping[str, Callable[[Any], Estimator]] = {
     "gaussian": estimators.gaussian,
+    "pathwise_gaussian": estimators.pathwise_gaussian,
     "random_point": lambda sigma: estimators.random_point(),
     "fixed_point": lambda sigma: estimators.fixed_point(),
     "categorical": lambda sigma: estimators.categorical(),
@@ -49,6 +50,7 @@ BASELINES: Mapping[str, Callable[[], Baseline]] = {
     "learned_value": baselines.learned_value,
     "moving_average": baselines.moving_average,
     "leave_one_out": baselines.leave_one_out,
+    "self_critical": baselines.self_critical,
     "zero": baselines.zero,
 }
 

@@ -61,6 +61,10 @@ def make_update(config: Any, parts: Parts, generate: Callable) -> Callable:
             outputs = rollouts(
                 model, variables, x, choice_key, ids, config.train.rollouts, answers=last
             )
+            greedy = None
+            if parts.baseline.takes == "greedy":
+                at_mode = parts.model(estimator.greedy, parts.start.choose)
+                greedy = rollouts(at_mode, variables, x, choice_key, ids, 1, answers=last)
             return objective(
                 outputs,
                 y,
@@ -69,6 +73,7 @@ def make_update(config: Any, parts: Parts, generate: Callable) -> Callable:
                 baseline_state=state.baseline,
                 reward=parts.reward,
                 weights=parts.weights,
+                greedy=greedy,
             )
 
         gradient, (figures, baseline) = jax.grad(loss, has_aux=True)(state.variables)

@@ -5,30 +5,15 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import members
 import numpy as np
 import pytest
+from members import ESTIMATORS, READS, WRAPPED
 
 from attn_jax import check_fit, estimators, ops
 from attn_jax.ops import reads
 from attn_jax.types import ESTIMATORS_BY_TAG, READS_BY_TAG, Estimator, Read
 
-ESTIMATORS = {
-    "expectation": estimators.expectation(),
-    "categorical": estimators.categorical(),
-    "uniform": estimators.uniform(),
-    "gaussian": estimators.gaussian(0.1),
-    "random_point": estimators.random_point(),
-    "fixed_point": estimators.fixed_point(),
-    "identity": estimators.identity(),
-}
-READS = {
-    "weighted_sum": ops.weighted_sum(),
-    "mask": ops.mask(),
-    "crop": ops.crop((2, 3)),
-    "retina": ops.retina(2, scales=2),
-    "affine": ops.affine((3, 2)),
-}
-UNDERSTOOD = {"one_hot": "weights"}
 BATCH, IMAGE = 2, (5, 6, 3)
 PROPOSALS = {"weights": IMAGE[:2], "point": (2,), "theta": (2, 3)}
 
@@ -36,8 +21,7 @@ PAIRS = list(itertools.product(ESTIMATORS, READS))
 
 
 def tag(estimator):
-    given = ESTIMATORS[estimator].gives
-    return UNDERSTOOD.get(given, given)
+    return members.tag(ESTIMATORS[estimator])
 
 
 def fits(estimator, read):
@@ -45,19 +29,19 @@ def fits(estimator, read):
 
 
 def makers(module, kind):
-    """The public functions of a module that say they return an `Estimator` or a `Read`."""
+    """The public functions of a room that say they return an `Estimator` or a `Read`."""
     functions = inspect.getmembers(module, inspect.isfunction)
     return {
         name
         for name, function in functions
-        if function.__module__ == module.__name__
+        if function.__module__.startswith(module.__name__)
         and not name.startswith("_")
         and inspect.signature(function).return_annotation is kind
     }
 
 
 def test_the_tables_of_this_file_are_the_members_of_the_code():
-    assert makers(estimators, Estimator) == set(ESTIMATORS)
+    assert makers(estimators, Estimator) == set(ESTIMATORS) | set(WRAPPED)
     assert makers(reads, Read) == set(READS)
 
 

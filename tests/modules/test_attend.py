@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from filled import filled
+from members import ESTIMATORS, MECHANISMS, READS, S
 
 from attn_jax import estimators, ops
 from attn_jax.modules import (
@@ -13,17 +14,17 @@ from attn_jax.modules import (
     Affine,
     Attend,
     Core,
+    DotScores,
     Flat,
+    JointScores,
     Location,
     Memory,
-    StateScores,
     Step,
     Unroll,
     rollout_keys,
 )
-from attn_jax.types import check_fit
 
-B, L, D, S = 4, 5, 3, 6
+B, L, D = 4, 5, 3
 KEY = jax.random.key(7)
 
 
@@ -43,32 +44,18 @@ def attended(propose: nn.Module, choose, read, x, mask=None):
     return jax.jit(lambda: attend.apply(variables, method=run))()
 
 
-SCORES = {
-    "additive, items": (AdditiveScores(4), (L,)),
-    "additive, places": (AdditiveScores(4), (2, 3)),
-    "state, items": (StateScores((L,)), (L,)),
-    "state, places": (StateScores((2, 3)), (2, 3)),
-}
+SCORES = {name: one for name, one in MECHANISMS.items() if one[1] in ("weighted_sum", "mask")}
 
 
-@pytest.mark.parametrize(
-    ("name", "estimator"),
-    [
-        ("additive, items", "expectation"),
-        ("additive, items", "uniform"),
-        ("additive, places", "categorical"),
-        ("state, items", "categorical"),
-        ("state, places", "expectation"),
-    ],
-)
+@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("estimator", ["expectation", "categorical"])
 def test_what_is_masked_is_never_looked_at(name: str, estimator: str):
-    propose, shape = SCORES[name]
-    x = normal(B, *shape, D)
-    mask = jnp.arange(B * np.prod(shape)).reshape(B, *shape) % 3 > 0
+    propose, read, shape, proposed = SCORES[name]
+    x = normal(B, *shape)
+    mask = jnp.arange(B * np.prod(proposed)).reshape(B, *proposed) % 3 > 0
     mask = mask.at[0].set(False)  # nothing to look at in the first example
-    choose = getattr(estimators, estimator)().choose
-    read = ops.weighted_sum().apply
-    glimpse, selection = attended(propose, choose, read, x, mask)
+    choose = ESTIMATORS[estimator].choose
+    glimpse, selection = attended(propose, choose, READS[read].apply, x, mask)
 
     assert not selection.where[~mask].any()
     total = selection.where.reshape(B, -1).sum(1)
@@ -76,34 +63,99 @@ def test_what_is_masked_is_never_looked_at(name: str, estimator: str):
     assert not glimpse[0].any()
     assert jnp.isfinite(selection.log_prob).all()
 
-    hidden = x + 100.0 * ~mask[..., None]  # what is hidden does not matter
-    again, same = attended(propose, choose, read, hidden, mask)
+    if name.startswith("joint"):  # there the scalars are one input, seen as a whole
+        return
+    hidden = x + 100.0 * ~mask[(..., *(None,) * (x.ndim - mask.ndim))]  # does not matter
+    again, same = attended(propose, choose, READS[read].apply, hidden, mask)
     np.testing.assert_array_equal(glimpse, again)
     np.testing.assert_array_equal(selection.mean, same.mean)
 
 
 @pytest.mark.parametrize("name", ["additive, places", "state, places"])
 def test_a_mask_of_everything_is_no_mask(name: str):
-    propose, shape = SCORES[name]
-    x, choose, read = normal(B, *shape, D), estimators.expectation().choose, ops.mask().apply
+    propose, _, shape, proposed = SCORES[name]
+    x, choose, read = normal(B, *shape), estimators.expectation().choose, ops.mask().apply
     bare = attended(propose, choose, read, x)
-    masked = attended(propose, choose, read, x, jnp.ones((B, *shape), bool))
+    masked = attended(propose, choose, read, x, jnp.ones((B, *proposed), bool))
     jax.tree.map(np.testing.assert_array_equal, bare, masked)
 
 
-def test_additive_scores_compare_each_item_with_the_state():
-    x, s, module = normal(B, L, D), normal(B, S, seed=1), AdditiveScores(4)
-    read, choose = ops.weighted_sum().apply, estimators.expectation().choose
-    attend = Attend(module, choose, read)
+def proposed(module: nn.Module, x: jax.Array, s: jax.Array):
+    """What a proposal makes of x and s, and its parameters."""
 
     def run(attend: Attend):
         return attend.propose(attend.prepare(x), s)
 
+    attend = Attend(module, estimators.expectation().choose, ops.weighted_sum().apply)
     variables = filled(lambda key: attend.init(key, method=run))
-    p = jax.tree.map(np.asarray, variables["params"]["propose"])
-    keys = np.asarray(x) @ p["annotations"]["kernel"] + p["annotations"]["bias"]
-    expected = np.tanh(keys + (np.asarray(s) @ p["query"]["kernel"])[:, None]) @ p["v"]
-    np.testing.assert_allclose(attend.apply(variables, method=run), expected, atol=1e-6)
+    parameters = variables.get("params", {}).get("propose", {})
+    return attend.apply(variables, method=run), jax.tree.map(np.asarray, parameters)
+
+
+def additive(p, x, s):
+    keys = x @ p["annotations"]["kernel"] + p["annotations"]["bias"]
+    return np.tanh(keys + (s @ p["query"]["kernel"])[:, None]) @ p["v"]
+
+
+def scaled(p, x, s):
+    keys, query = x @ p["annotations"]["kernel"], s @ p["query"]["kernel"]
+    return np.einsum("bla,ba->bl", keys, query) / np.sqrt(query.shape[-1])
+
+
+def joint(p, x, s):
+    both = np.concatenate([x, s], -1)
+    h = np.tanh(both @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"])
+    return h @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]
+
+
+BY_HAND = {
+    "additive, items": additive,
+    "dot, items": lambda p, x, s: np.einsum("bld,bd->bl", x, s),
+    "bilinear, items": lambda p, x, s: np.einsum(
+        "bld,sd,bs->bl", x, p["Dense_0"]["kernel"], s
+    ),
+    "scaled dot, places": lambda p, x, s: scaled(p, x.reshape(B, -1, S), s).reshape(B, 2, 3),
+    "state, items": lambda p, x, s: s @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"],
+    "joint, scalars": joint,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_scores_equal_numpy(name: str):
+    module, _, shape, _ = MECHANISMS[name]
+    x, s = normal(B, *shape), normal(B, S, seed=1)
+    scores, parameters = proposed(module, x, s)
+    expected = BY_HAND[name](parameters, np.asarray(x), np.asarray(s))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_a_learned_sigma_starts_where_it_is_told_and_moves():
+    x, s = normal(B, 8, 8, 1), normal(B, S, seed=1)
+    start = Location((3,), sigma=0.2).init_with_output(KEY, Memory(x), s)[0]
+    np.testing.assert_allclose(start[1], np.full((B, 2), 0.2), rtol=1e-6)
+    (mu, sigma), _ = proposed(Location((3,), sigma=0.2), x, s)
+    assert mu.shape == sigma.shape == (B, 2)
+    assert (sigma > 0).all() and np.ptp(sigma) > 1e-3
+
+
+@pytest.mark.usefixtures("bad_input")
+def test_items_and_states_of_different_widths_have_no_dot_product():
+    with pytest.raises(ValueError, match="keys and query must be of one width; got 3 and 6"):
+        proposed(DotScores(), normal(B, L, D), normal(B, S))
+
+
+def test_joint_scores_of_vectors_are_refused():
+    message = r"JointScores takes scalar items \[B, D\]; got shape \(4, 5, 3\)"
+    with pytest.raises(ValueError, match=message):
+        proposed(JointScores(4), normal(B, L, D), normal(B, S))
+
+
+@pytest.mark.parametrize("name", ["expectation", "sparsemax", "categorical", "gumbel_softmax"])
+def test_an_empty_list_of_items_is_refused(name: str):
+    with pytest.raises(ValueError, match=r"scores must have at least one place; got shape \(0,\)"):
+        attended(
+            AdditiveScores(4), ESTIMATORS[name].choose, ops.weighted_sum().apply, normal(B, 0, D)
+        )
 
 
 LOOK = Unroll(
@@ -161,54 +213,6 @@ def test_a_key_depends_on_the_id_the_rollout_and_the_time_alone():
     np.testing.assert_array_equal(bits([4, 4], 2)[0], bits([4, 4], 2)[1])
     every = np.concatenate([bits([4, 9, 2], 5, m) for m in range(3)]).reshape(45, -1)
     assert len(np.unique(every, axis=0)) == 45
-
-
-FITTING = {
-    "weighted_sum": (AdditiveScores(4), (L, D), ops.weighted_sum()),
-    "mask": (StateScores((L,)), (L, D), ops.mask()),
-    "retina": (Location((3,)), (8, 8, 1), ops.retina(3)),
-    "affine": (Affine((3,)), (8, 8, 1), ops.affine(3)),
-}
-MEMBERS = {
-    "expectation": estimators.expectation(),
-    "categorical": estimators.categorical(),
-    "uniform": estimators.uniform(),
-    "gaussian": estimators.gaussian(0.1),
-    "random_point": estimators.random_point(),
-    "fixed_point": estimators.fixed_point(),
-    "identity": estimators.identity(),
-}
-
-
-def fits(estimator, read) -> bool:
-    try:
-        check_fit(estimator, read)
-    except ValueError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("name", ["weighted_sum", "mask", "retina"])
-def test_swapping_the_estimator_changes_no_parameter(name: str):
-    propose, shape, read = FITTING[name]
-    members = [m for m in MEMBERS.values() if fits(m, read)]
-    assert len(members) == 3
-    x, keys = normal(B, *shape), rollout_keys(KEY, jnp.arange(B), 2)
-
-    def made(choose, start=None):
-        step = Step(Attend(propose, choose, read.apply, start), Flat(), Core((nn.SimpleCell(4),)))
-
-        def run(unroll: Unroll):
-            return unroll(unroll.prepare(x), keys)
-
-        return Unroll(step, 2).init(KEY, method=run)
-
-    first, *others = jax.jit(
-        lambda: [made(m.choose) for m in members] + [made(members[0].choose, members[1].greedy)]
-    )()
-    for other in others:
-        jax.tree.map(np.testing.assert_array_equal, first, other)
-    assert "propose" in first["params"]["step"]["attend"]  # even a control has the proposal's
 
 
 def test_affine_starts_as_the_identity_at_its_scale():

@@ -10,10 +10,13 @@ import scipy.stats
 from attn_jax.ops import (
     additive_scores,
     categorical_entropy,
+    dot_scores,
     mask_scores,
     masked_log_softmax,
     masked_softmax,
+    scaled_dot_scores,
 )
+from attn_jax.ops import entropy as probabilities_entropy
 
 ROW = np.random.default_rng(0).normal(size=6, scale=3).astype(np.float32)
 INF = np.float32(np.inf)
@@ -117,8 +120,25 @@ def test_narrow_scores_are_computed_wide(ours, oracle, scalar):
 
 
 @functions
-def test_no_places_at_all_give_no_nan(ours, oracle, scalar):
-    assert not np.isnan(ours(jnp.zeros(0))).any()
+def test_no_places_at_all_are_refused(ours, oracle, scalar):
+    with pytest.raises(ValueError, match=r"scores must have at least one place; got shape \(0,\)"):
+        ours(jnp.zeros(0))
+
+
+@pytest.mark.parametrize("row", CASES)
+def test_entropy_of_probabilities_is_the_entropy_of_their_scores(row):
+    p = jnp.asarray(softmax(CASES[row]), jnp.float32)
+    np.testing.assert_allclose(probabilities_entropy(p), entropy(CASES[row]), rtol=1e-5, atol=1e-6)
+    assert np.isfinite(jax.grad(probabilities_entropy)(p)).all()
+
+
+@pytest.mark.parametrize("lead", [(5,), (2, 3)])
+def test_dot_scores_are_products_with_each_item(lead):
+    rng = np.random.default_rng(0)
+    keys, query = rng.normal(size=(*lead, 4)), rng.normal(size=4)
+    narrow = [jnp.asarray(a, jnp.float32) for a in (keys, query)]
+    np.testing.assert_allclose(jax.jit(dot_scores)(*narrow), keys @ query, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(scaled_dot_scores)(*narrow), keys @ query / 2, rtol=1e-5)
 
 
 def test_nan_is_seen_and_not_hidden_as_a_masked_place():

@@ -98,6 +98,25 @@ def test_objective_equals_numpy(baseline: str, weights: Weights):
     assert 0 < expected["error"] < 100  # a reward that varies
 
 
+def test_a_self_critical_reward_is_compared_with_the_greedy_rollouts():
+    a = arrays()
+    right = np.zeros((1, B, T, C))
+    right[0, :, -1, 1] = 1.0  # the greedy rollout says 1, which is right for the first alone
+    greedy = jax.tree.map(lambda leaf: leaf[:1], outputs_of(a))
+    _, (figures, _) = objective(
+        outputs_of(a),
+        jnp.asarray(LABELS),
+        estimator=estimators.categorical(),
+        baseline=baselines.self_critical(),
+        greedy=greedy._replace(logits=jnp.asarray(right, jnp.float32)),
+    )
+    rewards = (a.logits[:, :, -1].argmax(-1) == LABELS).astype(float)
+    advantage = rewards - np.array([1.0, 0.0, 0.0])
+    expected = -(advantage[..., None] * a.log_prob).sum(-1).mean()
+    np.testing.assert_allclose(figures["policy"], expected, rtol=1e-5)
+    assert figures["value"] == 0
+
+
 @pytest.mark.parametrize("soft", ["expectation", "identity", "uniform", "fixed_point"])
 def test_what_needs_no_credit_gets_none(soft: str):
     estimator, baseline = getattr(estimators, soft)(), baselines.learned_value()

@@ -1,0 +1,90 @@
+"""What several estimators begin with."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.losses import no_credit
+from attn_jax.ops import masked_log_softmax, masked_softmax
+from attn_jax.types import Estimator, Key, PyTree, Selection
+
+Number = float | Array
+
+
+def nothing(like: Array) -> Array:
+    """0, of the dtype that log-probabilities of this choice have: branches must agree."""
+    return jnp.zeros((), like.dtype)
+
+
+def needs(name: str, key: Key | None) -> Key:
+    """The key, or a ValueError that says who needs it."""
+    if key is None:
+        raise ValueError(f"{name} samples, so it needs a key; got None")
+    return key
+
+
+def check_positive(name: str, value: Number) -> None:
+    """Refuse a number that is not positive; a traced one is the caller's to keep so."""
+    if not isinstance(value, jax.core.Tracer) and not float(value) > 0:
+        raise ValueError(f"{name} must be positive; got {float(value):g}")
+
+
+def soft(
+    where: Callable[[PyTree], PyTree],
+    gives: str,
+    entropy: Callable[[PyTree], Array] | None = None,
+) -> Estimator:
+    """An estimator that samples nothing: `where` of the proposal, and the entropy of that."""
+
+    def choose(key: Key | None, proposal: PyTree) -> Selection:
+        del key
+        chosen = where(proposal)
+        spread = nothing(chosen) if entropy is None else entropy(chosen)
+        return Selection(chosen, chosen, nothing(chosen), spread)
+
+    return Estimator(choose, choose, no_credit, gives)
+
+
+def one_hot(scores: Array, index: Array) -> Array:
+    """The place `index` of the flattened scores; zeros if it is masked, as all then are."""
+    dtype = jnp.promote_types(scores.dtype, jnp.float32)
+    chosen = jax.nn.one_hot(index, scores.size, dtype=dtype).reshape(scores.shape)
+    return jnp.where(scores == -jnp.inf, 0.0, chosen)
+
+
+def log_prob_of(chosen: Array, scores: Array) -> Array:
+    """log alpha at the place of a one-hot; 0 if nothing was chosen."""
+    log_alpha = masked_log_softmax(scores)
+    return (chosen * jnp.where(log_alpha == -jnp.inf, 0.0, log_alpha)).sum()
+
+
+def gumbel(key: Key, scores: Array) -> Array:
+    """Standard Gumbel noise in the shape of the scores: argmax(e + g) ~ Categorical(softmax(e))."""
+    return jax.random.gumbel(key, scores.shape, jnp.promote_types(scores.dtype, jnp.float32))
+
+
+def tempered(scores: Array, tau: Number) -> Array:
+    """softmax(e / tau); -inf stays masked."""
+    return masked_softmax(scores / tau)
+
+
+def mean_and_sigma(proposal: PyTree, sigma: Number | None) -> tuple[Array, Array]:
+    """(mu, sigma) of a location; the proposal brings both where sigma is None."""
+    mu, sigma = proposal if sigma is None else (proposal, sigma)
+    return mu, jnp.asarray(sigma, mu.dtype)
+
+
+def log_normal(at: Array, mu: Array, sigma: Array) -> Array:
+    """log N(at; mu, sigma^2 I)."""
+    z = (at - mu) / sigma
+    density = -0.5 * z**2 - jnp.log(sigma) - 0.5 * math.log(2 * math.pi)
+    return jnp.broadcast_to(density, mu.shape).sum()
+
+
+def normal_entropy(mu: Array, sigma: Array) -> Array:
+    """H of N(mu, sigma^2 I), in nats."""
+    each = jnp.log(sigma) + 0.5 * math.log(2 * math.pi * math.e)
+    return jnp.broadcast_to(each, mu.shape).sum()

@@ -1,0 +1,80 @@
+"""Hard attention by the score function: sample, and credit what was sampled."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.estimators.common import (
+    Number,
+    check_positive,
+    log_normal,
+    log_prob_of,
+    mean_and_sigma,
+    needs,
+    normal_entropy,
+    one_hot,
+)
+from attn_jax.losses import score_function
+from attn_jax.ops import categorical_entropy, check_places, masked_softmax
+from attn_jax.types import Estimator, Key, PyTree, Selection
+
+
+def categorical() -> Estimator:
+    """Hard attention: l ~ Categorical(softmax(e)), as a one-hot  (Xu et al. 2015, section 4.1).
+
+    Proposals are scores [L] or [H, W]; -inf masks, and if all are masked nothing is chosen
+    (zeros). The greedy choice is the argmax.
+    """
+
+    def select(scores: Array, index: Array) -> Selection:
+        chosen = one_hot(scores, index)
+        return Selection(
+            chosen,
+            masked_softmax(scores),
+            log_prob_of(chosen, scores),
+            categorical_entropy(scores),
+        )
+
+    def choose(key: Key | None, scores: Array) -> Selection:
+        check_places(scores)
+        index = jax.random.categorical(needs("categorical", key), scores.ravel())
+        return select(scores, index)
+
+    def greedy(key: Key | None, scores: Array) -> Selection:
+        del key
+        check_places(scores)
+        return select(scores, jnp.argmax(scores))
+
+    return Estimator(choose, greedy, score_function, "one_hot")
+
+
+def gaussian(sigma: Number | None = None) -> Estimator:
+    """Hard location: l ~ N(mu, sigma^2 I), no gradient through l  (Mnih et al. 2014, section 3.1).
+
+    Args:
+      sigma: standard deviation in the proposal's units; may be traced, so that a schedule
+        never retraces. None: it is learned, and the proposal is (mu, sigma).
+
+    Proposals are means mu [2]; or (mu [2], sigma [] or [2]). The greedy choice is mu itself.
+
+    Raises:
+      ValueError: if sigma is a number that is not positive.
+    """
+    if sigma is not None:
+        check_positive("sigma", sigma)
+
+    def select(proposal: PyTree, noise: Array | float) -> Selection:
+        mu, spread = mean_and_sigma(proposal, sigma)
+        location = jax.lax.stop_gradient(mu + spread * noise)
+        log_prob = log_normal(location, mu, spread)
+        return Selection(location, mu, log_prob, normal_entropy(mu, spread))
+
+    def choose(key: Key | None, proposal: PyTree) -> Selection:
+        mu, _ = mean_and_sigma(proposal, sigma)
+        return select(proposal, jax.random.normal(needs("gaussian", key), mu.shape, mu.dtype))
+
+    def greedy(key: Key | None, proposal: PyTree) -> Selection:
+        del key
+        return select(proposal, 0.0)
+
+    return Estimator(choose, greedy, score_function, "point")

@@ -1,0 +1,68 @@
+"""Estimators made of estimators, as optax composes transforms."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.estimators.common import Number, check_positive, needs
+from attn_jax.types import Choose, Estimator, Key, Selection
+
+_OF_SCORES = ("weights", "one_hot")
+
+
+def semi_sampling(estimator: Estimator, coin: Number) -> Estimator:
+    """A sample where the coin falls heads, the expectation where it falls tails.
+
+    Xu et al. 2015, section 4.2.1: the expectation half of the time lowers the variance. What was
+    not sampled is not credited: its `log_prob` is 0, and the expectation is differentiated.
+
+    Args:
+      estimator: of scores; what is wrapped.
+      coin: the probability of heads, in [0, 1], tossed for each example and step; or a boolean []
+        that has fallen already, one for the whole batch, as in the authors' code. May be traced.
+
+    Raises:
+      ValueError: if the estimator is not of scores, or the probability is a number outside [0, 1].
+    """
+    _check_of_scores("semi_sampling", estimator)
+    fallen = jnp.result_type(coin) == jnp.bool_
+    if not fallen and not isinstance(coin, jax.core.Tracer) and not 0 <= float(coin) <= 1:
+        raise ValueError(f"coin must be a probability in [0, 1]; got {float(coin):g}")
+
+    def choose(key: Key | None, scores: Array) -> Selection:
+        key, toss = jax.random.split(needs("semi_sampling", key))
+        heads = jnp.asarray(coin) if fallen else jax.random.bernoulli(toss, coin)
+        sampled = estimator.choose(key, scores)
+        where = jnp.where(heads, sampled.where, sampled.mean)
+        log_prob = jnp.where(heads, sampled.log_prob, 0.0)
+        return sampled._replace(where=where, log_prob=log_prob)
+
+    return Estimator(choose, estimator.greedy, estimator.credit, "weights")
+
+
+def with_temperature(estimator: Estimator, tau: Number) -> Estimator:
+    """The estimator on e / tau: sharper below 1, flatter above, its probabilities likewise.
+
+    Args:
+      estimator: of scores; what is wrapped.
+      tau: may be traced.
+
+    Raises:
+      ValueError: if the estimator is not of scores, or tau is a number that is not positive.
+    """
+    _check_of_scores("with_temperature", estimator)
+    check_positive("tau", tau)
+
+    def divided(choose: Choose) -> Choose:
+        return lambda key, scores: choose(key, scores / tau)
+
+    choose, greedy = divided(estimator.choose), divided(estimator.greedy)
+    return estimator._replace(choose=choose, greedy=greedy)
+
+
+def _check_of_scores(name: str, estimator: Estimator) -> None:
+    if estimator.gives not in _OF_SCORES:
+        raise ValueError(
+            f"{name} wraps estimators of scores, which give {' or '.join(_OF_SCORES)}; "
+            f"got one that gives {estimator.gives!r}"
+        )
