@@ -24,13 +24,14 @@ MAY_IMPORT = {
     "tasks": {"types", "ops", "losses", "modules", "models"},
     "data": {"types", "ops"},
     "viz": {"types", "ops"},
+    "laboratory": {"types", "ops", "losses", "estimators", "baselines"},
 }
 BELOW_TRAINING = set(MAY_IMPORT)
 MAY_IMPORT["training"] = BELOW_TRAINING
 
 BASE = {"jax", "flax", "optax", "numpy", "jaxtyping"}
-BARE = ("types", "ops", "losses", "estimators", "baselines", "modules", "models", "tasks")
-WITHOUT_FLAX = ("types", "ops", "losses", "estimators", "baselines")
+WITHOUT_FLAX = ("types", "ops", "losses", "estimators", "baselines", "laboratory")
+BARE = (*WITHOUT_FLAX, "modules", "models", "tasks")
 
 # What the extras and the tests install; absl comes with flax, which imports it.
 BLOCKED = [

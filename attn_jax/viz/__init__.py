@@ -3,15 +3,18 @@
 from attn_jax.viz.animation import rollout_gif
 from attn_jax.viz.curves import learning_curves
 from attn_jax.viz.draw import patch_sizes, to_pixels, to_png
+from attn_jax.viz.forest import Column, forest
 from attn_jax.viz.paths import glimpse_paths
 from attn_jax.viz.report import Picture, Section, Table, render_report
 from attn_jax.viz.steps import error_by_glimpse
 
 __all__ = [
+    "Column",
     "Picture",
     "Section",
     "Table",
     "error_by_glimpse",
+    "forest",
     "glimpse_paths",
     "learning_curves",
     "patch_sizes",

@@ -64,7 +64,7 @@ VALUES = {
     "optimizer.average=1.0": r"optimizer.average must be in \[0, 1\); got 1.0",
     "optimizer.learning_rate=0.0": r"optimizer.learning_rate must be positive; got 0",
     "model.estimator=categorical": r"gives 'one_hot', but the read takes 'point'; reads that take "
-    r"'weights': weighted_sum, mask; estimators that give 'point': gaussian, random_point",
+    r"'weights': weighted_sum, mask; estimators that give 'point': gaussian, path",
     "model.read=affine": r"gives 'point', but the read takes 'theta'; reads that take 'point': "
     r"crop, retina; estimators that give 'theta': identity",
     "model.glimpse_size=24": r"coarsest patch .* at most twice the image, 20x20 .*got 24x24",

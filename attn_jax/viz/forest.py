@@ -1,0 +1,65 @@
+"""Rows of estimates with their intervals, several quantities side by side."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from attn_jax.viz import draw
+from attn_jax.viz.axes import series_colour, tidy
+
+
+class Column(NamedTuple):
+    """One quantity of every row.
+
+    Attributes:
+      title: what it is.
+      values: [N].
+      half_widths: [N] of their intervals; None for none.
+      log: whether the axis is logarithmic; then what is not positive is not drawn.
+    """
+
+    title: str
+    values: Sequence[float]
+    half_widths: Sequence[float] | None = None
+    log: bool = False
+
+
+def forest(labels: Sequence[str], columns: Sequence[Column]):
+    """Draw a dot a row in each column, with its interval; 0 is marked where the axis is linear.
+
+    Args:
+      labels: [N], of the rows, the first on top.
+      columns: at least one, all of N values.
+
+    Returns:
+      A matplotlib figure.
+
+    Raises:
+      ValueError: if a column is not as long as the labels.
+    """
+    for column in columns:
+        if len(column.values) != len(labels):
+            raise ValueError(
+                f"{column.title!r} must have {len(labels)} values; got {len(column.values)}"
+            )
+    left, width, height = 2.9, 2.6, 0.2 * len(labels)
+    figure = draw.new_figure(left + (width + 0.25) * len(columns), height + 0.85)
+    rows = np.arange(len(labels))
+    for i, column in enumerate(columns):
+        axes = draw.panel(figure, left + i * (width + 0.25), 0.35, width, height)
+        values = np.asarray(column.values, float)
+        shown = values > 0 if column.log else np.isfinite(values)
+        spread = None if column.half_widths is None else np.asarray(column.half_widths)[shown]
+        axes.errorbar(
+            values[shown], rows[shown], xerr=spread, fmt="o", ms=4, lw=1.2, color=series_colour(0)
+        )
+        if column.log:
+            axes.set_xscale("log")
+        else:
+            axes.axvline(0, color=draw.FAINT, lw=0.8)
+        tidy(axes)
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+        axes.set_yticks(rows, labels if i == 0 else [""] * len(labels))
+        axes.set_title(column.title, fontsize=9, color=draw.INK)
+    return figure

@@ -1,0 +1,38 @@
+"""Measure every estimator: bias, variance and cost where the exact gradient is known.
+
+python -m experiments.estimators --workdir=runs/estimators [--run=runs/ram_mnist]
+
+With --run, also how much the location gradient of that run varies, by baseline and rollouts.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where estimators.md, .json and .png go.")
+_RUN = flags.DEFINE_string("run", None, "The folder of a finished RAM run.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the estimates.", lower_bound=0)
+_TOLERANCE = flags.DEFINE_float(
+    "tolerance",
+    0.02,
+    "Half-width of the bias's interval, of the gradient's norm.",
+    lower_bound=1e-3,
+)
+
+
+def main() -> None:
+    """Print the table as it grows; write it with its plot."""
+    from attn_jax.training.laboratory import run
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    with cli.writing(_WORKDIR.value):
+        run(Path(_WORKDIR.value), _RUN.value, _SEED.value, _TOLERANCE.value, say)
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("workdir")
+    cli.start(main)
