@@ -40,6 +40,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.data.fraction = 0.1  # folder without train/ val/ test/: of each class, to each
 
     config.model = ConfigDict()
+    config.model.name = "ram"
     config.model.policy = "learned"  # learned | random | center
     config.model.estimator = "gaussian"
     config.model.sigma = 0.15  # of a sampled location, in location units

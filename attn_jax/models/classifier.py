@@ -25,15 +25,23 @@ class Outputs(NamedTuple):
 
 
 class RecurrentClassifier(nn.Module):
-    """Any mechanism, any core, and what it concludes at each step."""
+    """Any mechanism, any core, and what it concludes at each step.
+
+    Attributes:
+      unroll: the recurrence.
+      classify: state -> logits.
+      value: state -> the reward to expect.
+      encode: input -> what is attended to; None: the input itself.
+    """
 
     unroll: Unroll
     classify: nn.Module
     value: nn.Module
+    encode: nn.Module | None = None
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
         """What depends on x alone: once, whatever the number of rollouts."""
-        return self.unroll.prepare(x, mask)
+        return self.unroll.prepare(x if self.encode is None else self.encode(x), mask)
 
     def rollout(
         self,

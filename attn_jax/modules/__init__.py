@@ -1,7 +1,7 @@
 """Flax modules: the only place where parameters are made."""
 
 from attn_jax.modules.attend import Attend, Memory
-from attn_jax.modules.encoders import MeanState
+from attn_jax.modules.encoders import ConvMap, Items, MeanState
 from attn_jax.modules.heads import Classifier, Flat, Value
 from attn_jax.modules.proposals import (
     AdditiveScores,
@@ -22,9 +22,11 @@ __all__ = [
     "Attend",
     "BilinearScores",
     "Classifier",
+    "ConvMap",
     "Core",
     "DotScores",
     "Flat",
+    "Items",
     "JointScores",
     "Location",
     "MeanState",

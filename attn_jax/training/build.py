@@ -7,17 +7,16 @@ anything is written.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
+import numpy as np
 import optax
 
 from attn_jax import baselines, estimators, ops, tasks
 from attn_jax.data import Source, load_source, make_generator
-from attn_jax.models import RecurrentClassifier, ram
-from attn_jax.modules import everything
+from attn_jax.models import RecurrentClassifier
 from attn_jax.tasks import Weights
 from attn_jax.tasks.classification import Reward
+from attn_jax.training.model import MODELS, Shape
 from attn_jax.training.names import pick
 from attn_jax.training.optimizer import Schedule, make_optimizer, make_schedule
 from attn_jax.types import Baseline, Choose, Estimator, Read, check_fit
@@ -30,20 +29,28 @@ READS: Mapping[str, Callable[[Any], Read]] = {
     "mask": lambda c: ops.mask(),
 }
 
+# Of a spread that may be traced: sigma of a point, tau of a relaxed choice of items.
 ESTIMATORS: Mapping[str, Callable[[Any], Estimator]] = {
     "gaussian": estimators.gaussian,
     "pathwise_gaussian": estimators.pathwise_gaussian,
     "random_point": lambda sigma: estimators.random_point(),
     "fixed_point": lambda sigma: estimators.fixed_point(),
     "categorical": lambda sigma: estimators.categorical(),
+    "gumbel_softmax": estimators.gumbel_softmax,
+    "straight_through": estimators.straight_through,
+    "straight_through_gumbel": estimators.straight_through_gumbel,
     "expectation": lambda sigma: estimators.expectation(),
+    "sparsemax": lambda sigma: estimators.sparsemax(),
     "uniform": lambda sigma: estimators.uniform(),
     "identity": lambda sigma: estimators.identity(),
+    "fixed_transform": lambda sigma: estimators.fixed_transform(),
 }
 
-CONTROLS: Mapping[str, Estimator] = {
-    "random": estimators.random_point(),
-    "center": estimators.fixed_point(),
+# What a policy is held against, by what its read takes.
+CONTROLS: Mapping[str, Mapping[str, Estimator]] = {
+    "point": {"random": estimators.random_point(), "center": estimators.fixed_point()},
+    "weights": {"uniform": estimators.uniform()},
+    "theta": {"identity": estimators.fixed_transform()},
 }
 
 BASELINES: Mapping[str, Callable[[], Baseline]] = {
@@ -60,24 +67,6 @@ REWARDS: Mapping[str, Reward] = {
     "log_likelihood": tasks.log_likelihood,
 }
 
-CORES: Mapping[str, Callable[..., nn.RNNCellBase]] = {
-    "relu": lambda width, dtype: nn.SimpleCell(width, activation_fn=nn.relu, dtype=dtype),
-    "tanh": lambda width, dtype: nn.SimpleCell(width, activation_fn=jnp.tanh, dtype=dtype),
-    "gru": lambda width, dtype: nn.GRUCell(width, dtype=dtype),
-    "lstm": lambda width, dtype: nn.OptimizedLSTMCell(width, dtype=dtype),
-}
-
-SQUASHES: Mapping[str, Callable] = {"tanh": jnp.tanh, "clip": lambda mu: jnp.clip(mu, -1, 1)}
-
-DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-
-class Shape(NamedTuple):
-    """What a model must know of its data: kept with each checkpoint."""
-
-    canvas: tuple[int, int, int]  # H, W, C
-    num_classes: int
-
 
 class Parts(NamedTuple):
     """What a config names.
@@ -86,6 +75,8 @@ class Parts(NamedTuple):
       shape: of the data.
       estimator: sigma -> the estimator that is trained.
       start: how the first glimpse is placed.
+      read: what is seen at a place.
+      controls: by name, what the policy is measured beside.
       model: (choose, start) -> the model with its choices made that way.
       baseline, reward, weights: of the objective.
       sigma, learning_rate: schedules over steps.
@@ -95,6 +86,8 @@ class Parts(NamedTuple):
     shape: Shape
     estimator: Callable[[Any], Estimator]
     start: Estimator
+    read: Read
+    controls: Mapping[str, Estimator]
     model: Callable[[Choose, Choose | None], RecurrentClassifier]
     baseline: Baseline
     reward: Reward
@@ -120,7 +113,7 @@ class Data(NamedTuple):
     shape: Shape
 
 
-_ID = jax.ShapeDtypeStruct((1,), jnp.int32)
+_ID = jax.ShapeDtypeStruct((1,), np.int32)
 
 
 def build_data(config: Any) -> Data:
@@ -152,19 +145,16 @@ def build(config: Any, shape: Shape) -> Parts:
     read = pick(READS, model.read, "model.read")(model)
     estimator = _estimator(model)
     check_fit(estimator(model.sigma), read)
-    if read.takes != "point":
-        raise ValueError(
-            f"RAM looks at points; model.read must be retina or crop, got {model.read!r}"
-        )
-    if model.read == "retina":
-        size = (model.glimpse_size, model.glimpse_size)
-        ops.check_glimpse(shape.canvas, size, model.ratio ** (model.scales - 1))
+    make = pick(MODELS, model.name, "model.name")
+    make.check(model, shape, read)
     _check_positive(config)
     return Parts(
         shape=shape,
         estimator=estimator,
         start=_start(model),
-        model=lambda choose, start: _ram(config, shape, read, choose, start),
+        read=read,
+        controls=CONTROLS[read.takes],
+        model=lambda choose, start: make.make(config, shape, read, choose, start),
         baseline=pick(BASELINES, train.baseline, "train.baseline")(),
         reward=pick(REWARDS, train.reward, "train.reward"),
         weights=Weights(train.policy_weight, train.value_weight, train.entropy_weight),
@@ -177,12 +167,14 @@ def build(config: Any, shape: Shape) -> Parts:
 def _estimator(model: Any) -> Callable[[Any], Estimator]:
     if model.policy == "learned":
         return pick(ESTIMATORS, model.estimator, "model.estimator")
-    control = pick({"learned": None, **CONTROLS}, model.policy, "model.policy")
+    takes = pick(READS, model.read, "model.read")(model).takes
+    control = pick({"learned": None, **CONTROLS[takes]}, model.policy, "model.policy")
     return lambda sigma: control
 
 
 def _start(model: Any) -> Estimator:
-    return pick(CONTROLS, model.start if model.policy == "learned" else model.policy, "model.start")
+    places = CONTROLS["point"]
+    return pick(places, model.policy if model.policy in places else model.start, "model.start")
 
 
 def _sigma(model: Any, steps: int) -> Schedule:
@@ -221,26 +213,3 @@ def _check_positive(config: Any) -> None:
         raise ValueError(
             f"train.batch must divide over {devices} devices; got {config.train.batch}"
         )
-
-
-def _ram(
-    config: Any, shape: Shape, read: Read, choose: Choose, start: Choose | None
-) -> RecurrentClassifier:
-    model, dtype = config.model, pick(DTYPES, config.dtype, "dtype")
-    cell = pick(CORES, model.core, "model.core")
-    return ram(
-        choose=choose,
-        read=read.apply,
-        num_classes=shape.num_classes,
-        num_glimpses=model.glimpses,
-        start=start,
-        cells=tuple(cell(width, dtype) for width in model.features),
-        glimpse_hidden=model.glimpse_hidden,
-        glimpse_features=model.glimpse_features,
-        location_hidden=tuple(model.location_hidden),
-        squash=pick(SQUASHES, model.squash, "model.squash"),
-        view=jax.lax.stop_gradient if model.detach else everything,
-        remat=model.remat,
-        unroll=min(model.unroll, model.glimpses),
-        dtype=dtype,
-    )

@@ -47,4 +47,4 @@ def infer(workdir: str | Path, paths: Sequence[str]) -> tuple[list[Reading], byt
         Reading(str(path), [(int(c), float(p[c])) for c in np.argsort(-p)], one.said)
         for path, one, p in zip(paths, own, final, strict=True)
     ]
-    return readings, pictures.paths_png(loaded.config, looked, None)
+    return readings, pictures.looked_png(loaded.config, loaded.parts, looked, None)

@@ -92,12 +92,12 @@ def _of_run(varied: list[Varied]) -> list[str]:
     if not varied:
         return []
     against = next(v for v in varied if (v.baseline, v.rollouts) == ("learned_value", 4))
-    header = ("baseline", "M", "variance / squared norm", "against learned_value, M = 4")
+    header = ("baseline", "M", "variance", "of that of learned_value, M = 4")
     lines = ["\n### A trained run: the location head\n", _row(header), _row(["---"] * 4)]
     for v in varied:
         r, low, high = ratio(v, against)
         compared = f"{r:.2f} [{low:.2f}, {high:.2f}]"
-        lines.append(_row([v.baseline, str(v.rollouts), f"{v.variance / v.norm2:.3g}", compared]))
+        lines.append(_row([v.baseline, str(v.rollouts), f"{v.variance:.3g}", compared]))
     return lines
 
 
@@ -112,8 +112,7 @@ def _plain(cells: list[Cell], varied: list[Varied]) -> dict[str, Any]:
         for name, row, measured in cells
     ]  # fmt: skip
     of_run = [
-        {"baseline": v.baseline, "rollouts": v.rollouts, "variance": v.variance, "norm2": v.norm2}
-        for v in varied
+        {"baseline": v.baseline, "rollouts": v.rollouts, "variance": v.variance} for v in varied
     ]
     return {"problems": of_problems, "run": of_run, **versions()}
 

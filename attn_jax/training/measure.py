@@ -10,13 +10,15 @@ from jax import Array
 
 from attn_jax.data import Images, from_uint8, frozen
 from attn_jax.tasks import probabilities, wilson
-from attn_jax.training.build import CONTROLS, Data, Parts
+from attn_jax.training.build import Data, Parts
 from attn_jax.types import Choose, PyTree
 
 _LABELS = {
     "mean": "one rollout at the policy's mean",
     "random": "control: random glimpses",
     "center": "control: the centre only",
+    "uniform": "control: everywhere alike",
+    "identity": "control: the whole image",
 }
 
 
@@ -42,15 +44,14 @@ class Measured(NamedTuple):
 
 
 def policies(config: Any, parts: Parts) -> dict[str, Policy]:
-    """The mean, M averaged rollouts, and two controls on the same weights."""
+    """The mean, M averaged rollouts, and the controls on the same weights."""
     estimator = parts.estimator(config.model.sigma)
     start, many = parts.start.choose, config.evaluate.rollouts
-    random, center = (CONTROLS[name].choose for name in ("random", "center"))
+    controls = {name: one.choose for name, one in parts.controls.items()}
     return {
         "mean": Policy(estimator.greedy, start, 1),
         f"m{many}": Policy(estimator.choose, start, many),
-        "random": Policy(random, random, 1),
-        "center": Policy(center, center, 1),
+        **{name: Policy(choose, choose, 1) for name, choose in controls.items()},
     }
 
 

@@ -22,7 +22,7 @@ class Looked(NamedTuple):
 
     Attributes:
       images: [N, H, W, C].
-      locations: [N, T, 2] as (x, y) in the image's frame.
+      locations: [N, T, 2] as (x, y) in the image's frame; or another kind of where [N, T, ...].
       glimpses: [N, T, k, g, g, C].
       probabilities: [N, T, classes] after each glimpse.
     """
@@ -53,12 +53,30 @@ def draw(
     chosen = choose_examples(test.labels)
     labels = test.labels[chosen]
     looked = look(config, parts, variables, test.images[chosen], picture_key(config))
-    return {
-        "paths.png": paths_png(config, looked, labels),
-        "rollout.gif": rollout_gif(config, looked, labels),
+    drawn = {"paths.png": looked_png(config, parts, looked, labels)}
+    if config.model.name == "ram":
+        drawn["rollout.gif"] = rollout_gif(config, looked, labels)
+    return drawn | {
         "steps.png": steps_png(measured),
         "curves.png": viz.to_png(viz.learning_curves(rows)),
     }
+
+
+def looked_png(config: Any, parts: Parts, looked: Looked, labels: np.ndarray | None) -> bytes:
+    """Where the model looked: paths over the image, or what of an encoded one each step read."""
+    if config.model.name == "ram":
+        return paths_png(config, looked, labels)
+    read, where = parts.read.takes, looked.locations
+    grid = [-(-side // 2 ** len(config.model.encoder)) for side in looked.images.shape[1:3]]
+    if read == "weights":
+        where = where.reshape(*where.shape[:2], *grid)
+    said = looked.probabilities[:, -1].argmax(-1)
+    titles = [f"read {c}" for c in said]
+    if labels is not None:
+        pairs = zip(titles, said, labels, strict=True)
+        titles = [f"{'✓' if c == y else '✗'} true {y}, {title}" for title, c, y in pairs]
+    patch = tuple(config.model.glimpse_size / side for side in grid)
+    return viz.to_png(viz.attention(looked.images, where, kind=read, patch=patch, titles=titles))
 
 
 def look(config: Any, parts: Parts, variables: PyTree, images: np.ndarray, key: Any) -> Looked:
@@ -69,9 +87,13 @@ def look(config: Any, parts: Parts, variables: PyTree, images: np.ndarray, key: 
     outputs = jax.jit(lambda v, x: rollouts(model, v, x, key, ids, 1))(variables, x)
     trace = outputs.trace
     glimpses = np.asarray(trace.glimpse[0])
-    if glimpses.ndim == 5:  # a crop has one scale, and no axis for it
+    if (
+        config.model.name == "ram" and glimpses.ndim == 5
+    ):  # a crop has one scale, and no axis for it
         glimpses = glimpses[:, :, None]
-    locations = np.asarray(trace.selection.where[0]) * location_scale(config, x.shape)
+    locations = np.asarray(trace.selection.where[0])
+    if config.model.name == "ram":
+        locations = locations * location_scale(config, x.shape)
     return Looked(x, locations, glimpses, np.asarray(jax.nn.softmax(outputs.logits[0])))
 
 

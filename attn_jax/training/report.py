@@ -5,6 +5,8 @@ from typing import Any
 from attn_jax import viz
 from attn_jax.training.measure import Measured, describe
 
+_TITLES = {"ram": "RAM", "square": "Recurrent attention"}
+
 # What each picture shows, and its caption.
 _SAID = {
     "steps.png": (
@@ -47,9 +49,10 @@ def assemble(
     """
     total = next(iter(measured.values())).total
     summary = [(describe(name), f"{one.percent()[0]:.2f} %") for name, one in measured.items()]
-    shown = {name: viz.Picture(drawn[name], *said) for name, said in _SAID.items()}
+    shown = {name: viz.Picture(drawn[name], *_SAID[name]) for name in drawn}
+    canvas = f"{config.data.task} {config.data.size}×{config.data.size} images"
     return viz.render_report(
-        f"RAM on {config.data.task} {config.data.size}×{config.data.size} images",
+        f"{_TITLES[config.model.name]} on {canvas}",
         summary,
         [
             viz.Section(
@@ -59,7 +62,11 @@ def assemble(
                 "the controls use the same weights.",
                 [_errors(measured), shown["steps.png"]],
             ),
-            viz.Section("Where it looks", "", [shown["paths.png"], shown["rollout.gif"]]),
+            viz.Section(
+                "Where it looks",
+                "",
+                [shown[name] for name in ("paths.png", "rollout.gif") if name in shown],
+            ),
             viz.Section("How it learned", "", [shown["curves.png"]]),
             viz.Section("How this was made", "", [_facts(results)]),
         ],

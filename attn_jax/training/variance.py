@@ -27,13 +27,11 @@ class Varied(NamedTuple):
     Attributes:
       baseline, rollouts: of the estimate.
       deviations: [N], ||g^_n - mean||^2 of each estimate, all cells with the same keys.
-      norm2: ||mean||^2.
     """
 
     baseline: str
     rollouts: int
     deviations: np.ndarray
-    norm2: float
 
     @property
     def variance(self) -> float:
@@ -99,8 +97,7 @@ def _cell(policy: Callable[..., Array], loaded: Loaded, name: str, m: int, count
 
     key = jax.random.key(loaded.config.seed)
     drawn = np.stack([np.asarray(estimate(jax.random.fold_in(key, i))) for i in range(count)])
-    mean = drawn.mean(0)
-    return Varied(name, m, ((drawn - mean) ** 2).sum(1), float((mean**2).sum()))
+    return Varied(name, m, ((drawn - drawn.mean(0)) ** 2).sum(1))
 
 
 def ratio(one: Varied, other: Varied, *, resamples: int = 2000) -> tuple[float, float, float]:

@@ -1,6 +1,7 @@
 """Pictures of a run, and the page that holds them: numpy arrays in, figures and bytes out."""
 
 from attn_jax.viz.animation import rollout_gif
+from attn_jax.viz.attention import attention
 from attn_jax.viz.curves import learning_curves
 from attn_jax.viz.draw import patch_sizes, to_pixels, to_png
 from attn_jax.viz.forest import Column, forest
@@ -13,6 +14,7 @@ __all__ = [
     "Picture",
     "Section",
     "Table",
+    "attention",
     "error_by_glimpse",
     "forest",
     "glimpse_paths",

@@ -55,7 +55,11 @@ def forest(labels: Sequence[str], columns: Sequence[Column]):
             values[shown], rows[shown], xerr=spread, fmt="o", ms=4, lw=1.2, color=series_colour(0)
         )
         if column.log:
+            from matplotlib.ticker import NullFormatter
+
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         else:
             axes.axvline(0, color=draw.FAINT, lw=0.8)
         tidy(axes)

@@ -1,0 +1,58 @@
+"""The square of mechanisms: one encoder, one core, one head; what differs is where it looks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+from jax import Array
+
+from attn_jax.models.classifier import RecurrentClassifier
+from attn_jax.modules import Attend, Classifier, Core, Flat, MeanState, Step, Unroll, Value
+from attn_jax.types import Choose, PyTree
+
+
+def square(
+    *,
+    propose: nn.Module,
+    choose: Choose,
+    read: Callable[[Array, PyTree], Array],
+    encode: nn.Module,
+    mean_axes: Sequence[int],
+    num_classes: int,
+    num_steps: int,
+    cells: Sequence[nn.RNNCellBase],
+    features: int = 128,
+    remat: bool = False,
+    unroll: int = 1,
+    dtype: Any = None,
+) -> RecurrentClassifier:
+    """A classifier that looks at an encoded image by any mechanism.
+
+    Args:
+      propose: where it might look.
+      choose: an estimator's `choose` or `greedy`.
+      read: a read's `apply`, of what the proposal's kind is.
+      encode: image -> items [B, L, D], or a map [B, h, w, D].
+      mean_axes: of what is encoded, to average over for the first state.
+      num_classes: C.
+      num_steps: T.
+      cells: the core's.
+      features: width of the layer that fuses what was read.
+      remat: recompute activations in the backward pass.
+      unroll: steps laid out in one turn of the loop.
+      dtype: of the computation; parameters stay float32.
+
+    Reference: Wang & Tax 2016, section 3.
+    """
+    step = Step(
+        attend=Attend(propose, choose, read),
+        fuse=Flat(features, dtype),
+        core=Core(cells),
+        start=MeanState(mean_axes, dtype=dtype),
+    )
+    return RecurrentClassifier(
+        unroll=Unroll(step, num_steps, remat=remat, unroll=unroll),
+        classify=Classifier(num_classes, dtype=dtype),
+        value=Value(dtype=dtype),
+        encode=encode,
+    )

@@ -1,0 +1,134 @@
+"""From a config to its model: small tables of cores, scores and the models made of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from attn_jax import modules, ops
+from attn_jax.models import RecurrentClassifier, ram, square
+from attn_jax.modules import everything
+from attn_jax.training.names import pick
+from attn_jax.types import Choose, Read
+
+SCORES: Mapping[str, Callable[[Any, Any], nn.Module]] = {
+    "additive": lambda c, dtype: modules.AdditiveScores(c.score_features, dtype=dtype),
+    "scaled_dot": lambda c, dtype: modules.ScaledDotScores(c.score_features, dtype=dtype),
+    "bilinear": lambda c, dtype: modules.BilinearScores(dtype=dtype),
+}
+
+CORES: Mapping[str, Callable[..., nn.RNNCellBase]] = {
+    "relu": lambda width, dtype: nn.SimpleCell(width, activation_fn=nn.relu, dtype=dtype),
+    "tanh": lambda width, dtype: nn.SimpleCell(width, activation_fn=jnp.tanh, dtype=dtype),
+    "gru": lambda width, dtype: nn.GRUCell(width, dtype=dtype),
+    "lstm": lambda width, dtype: nn.OptimizedLSTMCell(width, dtype=dtype),
+}
+
+SQUASHES: Mapping[str, Callable] = {"tanh": jnp.tanh, "clip": lambda mu: jnp.clip(mu, -1, 1)}
+
+DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class Shape(NamedTuple):
+    """What a model must know of its data: kept with each checkpoint."""
+
+    canvas: tuple[int, int, int]  # H, W, C
+    num_classes: int
+
+
+def _ram(
+    config: Any, shape: Shape, read: Read, choose: Choose, start: Choose | None
+) -> RecurrentClassifier:
+    model, dtype = config.model, _dtype(config)
+    return ram(
+        choose=choose,
+        read=read.apply,
+        num_classes=shape.num_classes,
+        num_glimpses=model.glimpses,
+        start=start,
+        cells=_cells(config),
+        glimpse_hidden=model.glimpse_hidden,
+        glimpse_features=model.glimpse_features,
+        location_hidden=tuple(model.location_hidden),
+        squash=pick(SQUASHES, model.squash, "model.squash"),
+        view=_view(model),
+        remat=model.remat,
+        unroll=min(model.unroll, model.glimpses),
+        dtype=dtype,
+    )
+
+
+def _check_ram(model: Any, shape: Shape, read: Read) -> None:
+    if read.takes != "point":
+        raise ValueError(
+            f"RAM looks at points; model.read must be retina or crop, got {model.read!r}"
+        )
+    if model.read == "retina":
+        size = (model.glimpse_size, model.glimpse_size)
+        ops.check_glimpse(shape.canvas, size, model.ratio ** (model.scales - 1))
+
+
+def _square(
+    config: Any, shape: Shape, read: Read, choose: Choose, start: Choose | None
+) -> RecurrentClassifier:
+    del start  # the first state has seen the mean annotation
+    model, dtype = config.model, _dtype(config)
+    encode = modules.ConvMap(tuple(model.encoder), dtype)
+    hidden, view = tuple(model.location_hidden), _view(model)
+    proposals = {
+        "weights": lambda: pick(SCORES, model.scores, "model.scores")(model, dtype),
+        "point": lambda: modules.Location(
+            hidden, pick(SQUASHES, model.squash, "model.squash"), view, dtype
+        ),
+        "theta": lambda: modules.Affine(hidden, model.zoom, view, dtype),
+    }
+    return square(
+        propose=proposals[read.takes](),
+        choose=choose,
+        read=read.apply,
+        encode=modules.Items(encode) if model.as_items else encode,
+        mean_axes=(1,) if model.as_items else (1, 2),
+        num_classes=shape.num_classes,
+        num_steps=model.glimpses,
+        cells=_cells(config),
+        features=model.glimpse_features,
+        remat=model.remat,
+        unroll=min(model.unroll, model.glimpses),
+        dtype=dtype,
+    )
+
+
+def _check_square(model: Any, shape: Shape, read: Read) -> None:
+    del shape
+    if model.as_items and read.takes != "weights":
+        raise ValueError(
+            f"items have no place; model.read must be weighted_sum or mask, got {model.read!r}"
+        )
+
+
+class Model(NamedTuple):
+    """How a model of a config is checked and made."""
+
+    check: Callable[[Any, Shape, Read], None]
+    make: Callable[[Any, Shape, Read, Choose, Choose | None], RecurrentClassifier]
+
+
+MODELS: Mapping[str, Model] = {
+    "ram": Model(_check_ram, _ram),
+    "square": Model(_check_square, _square),
+}
+
+
+def _cells(config: Any) -> tuple[nn.RNNCellBase, ...]:
+    cell, dtype = pick(CORES, config.model.core, "model.core"), _dtype(config)
+    return tuple(cell(width, dtype) for width in config.model.features)
+
+
+def _dtype(config: Any) -> Any:
+    return pick(DTYPES, config.dtype, "dtype")
+
+
+def _view(model: Any) -> Callable:
+    return jax.lax.stop_gradient if model.detach else everything

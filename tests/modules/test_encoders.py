@@ -1,0 +1,54 @@
+"""Encoders: the map is a convolution's, and items are its places."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from filled import filled
+
+from attn_jax.modules import ConvMap, Items
+
+
+def images(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize("shape", [(2, 12, 12, 1), (2, 9, 14, 3), (1, 5, 5, 2)])
+def test_a_map_is_flaxs_strided_convolutions(shape: tuple[int, ...]):
+    class Convolved(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            for i, width in enumerate((4, 6)):
+                x = nn.relu(nn.Conv(width, (3, 3), strides=2, name=f"Dense_{i}")(x))
+            return x
+
+    x, ours = images(*shape), ConvMap((4, 6))
+    variables = filled(ours.init, x)
+
+    def as_kernel(leaf: jax.Array) -> jax.Array:
+        return leaf if leaf.ndim == 1 else leaf.reshape(3, 3, -1, leaf.shape[-1])
+
+    kernels = jax.tree.map(as_kernel, variables)
+    expected = Convolved().apply(kernels, x)
+    got = jax.jit(ours.apply)(variables, x)
+    assert got.shape == expected.shape
+    assert (expected > 0).any()
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_items_are_the_places_of_the_map_row_by_row():
+    x, encode = images(2, 8, 12, 1), ConvMap((3,))
+    items = Items(encode)
+    variables = filled(items.init, x)
+    features = encode.apply({"params": variables["params"]["encode"]}, x)
+    got = items.apply(variables, x)
+    assert got.shape == (2, 24, 3)
+    np.testing.assert_array_equal(got[:, 7], features[:, 1, 1])
+
+
+def test_bfloat16_is_computed_in():
+    encode = ConvMap((3,), jnp.bfloat16)
+    variables = filled(encode.init, images(2, 8, 8, 1))
+    assert encode.apply(variables, images(2, 8, 8, 1)).dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
