@@ -2,8 +2,8 @@
 
 uv run python -m experiments.train --config=configs/ram_translated.py --workdir=runs/ram_translated
 
-9.4 % after 5,000 of its 20,000 updates (159 s, two cores); in full it is not measured yet:
-docs/results.md.
+On all of MNIST (--config.data.source=tfds --config.data.path=DIR) 3.5 % at the mean and 2.5 %
+averaged, in a quarter of an hour of one core; the paper has 1.22 %: docs/results.md.
 """
 
 from ml_collections import ConfigDict

@@ -82,7 +82,7 @@ def of_problem(
 
 
 def measure(
-    estimate: Estimate, exact: PyTree, key: Key, *, tolerance: float = 0.02, limit: int = 4_000_000
+    estimate: Estimate, exact: PyTree, key: Key, *, tolerance: float = 0.02, limit: int = 16_000_000
 ) -> Measured:
     """Draw estimates until the bias is known to `tolerance` of the exact gradient's norm.
 

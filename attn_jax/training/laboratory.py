@@ -80,6 +80,8 @@ def _markdown(cells: list[Cell], varied: list[Varied]) -> str:
                 verdict += "" if m.unbiased == row.unbiased else " (!)"
                 numbers = (m.variance, m.variance * row.rollouts, m.microseconds)
                 shown = [f"{x:.3g}" for x in (*numbers, m.variance * m.microseconds)]
+                if not m.variance:  # without noise one estimate serves the whole batch
+                    shown[2:] = "-", "-"
                 lines.append(
                     _row(
                         [row.estimator, row.baseline, str(row.rollouts), _bias(m), *shown, verdict]

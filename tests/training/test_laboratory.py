@@ -1,5 +1,6 @@
 """The laboratory's command on two small problems, and the variance of a tiny run."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax.laboratory import choices, measure
+from attn_jax.laboratory import choices, measure, rows
 from attn_jax.training import laboratory
 from attn_jax.training.load import load
 from attn_jax.training.names import UserError
@@ -20,6 +21,7 @@ def test_the_table_the_figures_and_the_plot_are_written(
 ):
     problems = {"5 items, twice": lambda: choices((2,), 2), "one": lambda: choices((2,), 1)}
     monkeypatch.setattr(laboratory, "PROBLEMS", problems)
+    monkeypatch.setattr(laboratory, "rows", lambda problem: itertools.islice(rows(problem), 9))
     monkeypatch.setattr(laboratory, "measure", lambda *args, **_: measure(*args, tolerance=1.0))
     monkeypatch.setattr(laboratory, "location_variance", lambda _: location_variance(_, count=3))
     said: list[str] = []

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax.training.build import CORES, READS
+from attn_jax.training.build import READS
+from attn_jax.training.model import CORES
 from attn_jax.training.names import UserError, as_user_errors, pick
 from attn_jax.training.sweep import cell_name, table
 from attn_jax.training.workdir import as_json, check_workdir, finished, read_json, write_config

@@ -1,0 +1,95 @@
+"""Every mechanism of the square, from its config through the real loop to its pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from tiny import result, small_config
+
+from attn_jax.training.build import build, build_data
+from attn_jax.training.loop import train
+from attn_jax.training.update import init_state
+from configs import taxonomy
+
+CONTROLS = {
+    "item_soft": {"uniform"},
+    "item_hard": {"uniform"},
+    "location_soft": {"uniform"},
+    "location_hard": {"random", "center"},
+    "spatial_transformer": {"identity"},
+}
+each = pytest.mark.parametrize("mechanism", CONTROLS)
+
+
+@pytest.fixture(scope="session")
+def square_of(data: Path) -> Callable[..., ConfigDict]:
+    """square_of("item_soft", train__batch=4): the taxonomy's config, shrunk as the main one is."""
+
+    def make(mechanism: str, **changed) -> ConfigDict:
+        config, small = taxonomy.get_config(mechanism), small_config(data)
+        with config.unlocked():
+            for part in ("data", "train", "optimizer", "evaluate", "log"):
+                config[part] = small[part]
+            config.model.update(encoder=(4, 6), score_features=4, glimpse_size=2, glimpses=2)
+            config.model.update(features=(8,), glimpse_features=8)
+            flat = {name.replace("__", "."): value for name, value in changed.items()}
+            config.update_from_flattened_dict(flat)
+        return config
+
+    return make
+
+
+@each
+def test_a_mechanism_trains_is_measured_beside_its_controls_and_drawn(
+    square_of: Callable[..., ConfigDict], tmp_path: Path, mechanism: str
+):
+    config = square_of(mechanism)
+    report = train(config, tmp_path / "run")
+    figures = {name for name in result(tmp_path / "run") if name.startswith("test/")}
+    measured = {"mean", "m3", *CONTROLS[mechanism]}
+    ends = ("", "_low", "_high")
+    assert figures == {f"test/error_{name}{end}" for name in measured for end in ends}
+    pictures = {path.name for path in (tmp_path / "run" / "pictures").iterdir()}
+    assert pictures == {"paths.png", "steps.png", "curves.png"}
+    assert "Recurrent attention on centered 10×10 images" in report.read_text()
+
+
+@each
+def test_controls_have_the_parameters_of_what_they_control(
+    square_of: Callable[..., ConfigDict], mechanism: str
+):
+    def initial(policy: str):
+        config = square_of(mechanism, model__policy=policy)
+        return init_state(config, build(config, build_data(config).shape)).variables
+
+    learned = initial("learned")
+    for control in CONTROLS[mechanism]:
+        jax.tree.map(np.testing.assert_array_equal, learned, initial(control))
+
+
+def test_a_control_of_another_kind_is_refused(square_of: Callable[..., ConfigDict]):
+    config = square_of("item_soft", model__policy="center")
+    with pytest.raises(ValueError, match=r"policy must be one of learned, uniform; got 'center'"):
+        build(config, build_data(config).shape)
+
+
+def test_items_have_no_place(square_of: Callable[..., ConfigDict]):
+    config = square_of("location_hard", model__as_items=True)
+    with pytest.raises(ValueError, match="items have no place; model.read must be weighted_sum"):
+        build(config, build_data(config).shape)
+
+
+def test_an_unknown_mechanism_lists_the_five():
+    with pytest.raises(
+        ValueError, match="takes one of item_soft, .*spatial_transformer; got :soft"
+    ):
+        taxonomy.get_config("soft")
+
+
+@each
+def test_the_sweep_trains_the_mechanism_and_its_controls(mechanism: str):
+    cells = taxonomy.get_hyper(mechanism)
+    assert {cell["model.policy"] for cell in cells} == {"learned", *CONTROLS[mechanism]}
