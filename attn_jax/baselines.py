@@ -59,7 +59,7 @@ def moving_average(decay: float = 0.9) -> Baseline:
 
 
 def self_critical() -> Baseline:
-    """b = R of the greedy rollout of the same example  (Rennie et al. 2017, eq. 8).
+    """b = R of the greedy rollout of the same example  (Rennie et al. 2017).
 
     The greedy rollout samples nothing that is credited, so b does not depend on the choices.
     """

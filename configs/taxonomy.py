@@ -1,5 +1,8 @@
 """The square of mechanisms on the same cluttered digits: encoder, core, head and steps alike.
 
+What is read differs in size, 32 numbers a step (items), 800 (a crop, a transform) or 7,200 (a map
+in the light of its weights), and so does the layer that fuses it: hold parameters beside errors.
+
 uv run python -m experiments.train --config=configs/taxonomy.py:item_soft --workdir=runs/item_soft
 
 item_soft, item_hard, location_soft, location_hard or spatial_transformer. Its control, trained

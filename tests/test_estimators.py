@@ -452,3 +452,42 @@ def test_wrappers_of_scores_refuse_the_rest(name):
 def test_a_coin_is_a_probability(coin):
     with pytest.raises(ValueError, match=r"coin must be a probability in \[0, 1\]; got"):
         estimators.semi_sampling(estimators.categorical(), coin)
+
+
+@named("categorical", *THROUGH)
+def test_narrow_scores_are_sampled_as_they_say(name):
+    scores = jnp.zeros(64, jnp.bfloat16)  # noise of bfloat16 would prefer the first of many
+    keys = jax.random.split(KEY, SAMPLES)
+    where = jax.jit(jax.vmap(OURS[name].choose, (0, None)))(keys, scores).where
+    assert scipy.stats.chisquare(np.asarray(where).sum(0)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        estimators.gumbel_softmax,
+        estimators.straight_through,
+        estimators.straight_through_gumbel,
+        lambda tau: estimators.with_temperature(estimators.expectation(), tau),
+    ],
+)
+def test_a_temperature_has_a_gradient_whatever_is_masked(make):
+    def total(tau):
+        return (make(tau).choose(KEY, jnp.asarray(MASKED)).where * WEIGHTS).sum()
+
+    gradient = jax.jit(jax.grad(total))(TAU)
+    assert np.isfinite(gradient) and gradient != 0
+
+
+def test_sigma_may_differ_between_axes_and_both_must_be_positive():
+    sigma = jnp.array([0.2, 0.3])
+    given = estimators.gaussian(sigma).choose(KEY, jnp.asarray(MEAN))
+    proposed = estimators.gaussian().choose(KEY, (jnp.asarray(MEAN), sigma))
+    chex.assert_trees_all_equal(given, proposed)
+    with pytest.raises(ValueError, match=r"sigma must be positive; got \[ ?0.2 -0.3\]"):
+        estimators.gaussian(jnp.array([0.2, -0.3]))
+
+
+def test_a_random_point_needs_somewhere_to_be():
+    with pytest.raises(ValueError, match="extent must be positive; got 0"):
+        estimators.random_point(0.0)

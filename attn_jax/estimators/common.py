@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from attn_jax.losses import no_credit
@@ -27,9 +28,10 @@ def needs(name: str, key: Key | None) -> Key:
 
 
 def check_positive(name: str, value: Number) -> None:
-    """Refuse a number that is not positive; a traced one is the caller's to keep so."""
-    if not isinstance(value, jax.core.Tracer) and not float(value) > 0:
-        raise ValueError(f"{name} must be positive; got {float(value):g}")
+    """Refuse what is not positive; a traced value is the caller's to keep so."""
+    if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
+        shown = f"{float(value):g}" if np.ndim(value) == 0 else f"{value}"
+        raise ValueError(f"{name} must be positive; got {shown}")
 
 
 def soft(
@@ -66,9 +68,15 @@ def gumbel(key: Key, scores: Array) -> Array:
     return jax.random.gumbel(key, scores.shape, jnp.promote_types(scores.dtype, jnp.float32))
 
 
+def divided(scores: Array, tau: Number) -> Array:
+    """e / tau; -inf stays masked, and gives no NaN to tau's gradient."""
+    masked = scores == -jnp.inf
+    return jnp.where(masked, -jnp.inf, jnp.where(masked, 0.0, scores) / tau)
+
+
 def tempered(scores: Array, tau: Number) -> Array:
-    """softmax(e / tau); -inf stays masked."""
-    return masked_softmax(scores / tau)
+    """softmax(e / tau)."""
+    return masked_softmax(divided(scores, tau))
 
 
 def mean_and_sigma(proposal: PyTree, sigma: Number | None) -> tuple[Array, Array]:

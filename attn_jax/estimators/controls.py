@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.estimators.common import needs, soft
+from attn_jax.estimators.common import check_positive, needs, soft
 from attn_jax.losses import no_credit
 from attn_jax.ops import entropy, masked_softmax
 from attn_jax.types import Estimator, Key, PyTree, Selection
@@ -28,7 +28,12 @@ def fixed_point(point: Sequence[float] = (0.0, 0.0)) -> Estimator:
 
 
 def random_point(extent: float = 1.0) -> Estimator:
-    """Control: l ~ Uniform([-extent, extent]^2), whatever was proposed, greedy or not."""
+    """Control: l ~ Uniform([-extent, extent]^2), whatever was proposed, greedy or not.
+
+    Raises:
+      ValueError: if extent is not positive.
+    """
+    check_positive("extent", extent)
     log_prob = -2 * math.log(2 * extent)
 
     def choose(key: Key | None, proposal: PyTree) -> Selection:

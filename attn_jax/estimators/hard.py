@@ -7,6 +7,7 @@ from jax import Array
 from attn_jax.estimators.common import (
     Number,
     check_positive,
+    gumbel,
     log_normal,
     log_prob_of,
     mean_and_sigma,
@@ -37,8 +38,8 @@ def categorical() -> Estimator:
 
     def choose(key: Key | None, scores: Array) -> Selection:
         check_places(scores)
-        index = jax.random.categorical(needs("categorical", key), scores.ravel())
-        return select(scores, index)
+        noise = gumbel(needs("categorical", key), scores)  # float32, whatever the scores are
+        return select(scores, jnp.argmax(scores + noise))
 
     def greedy(key: Key | None, scores: Array) -> Selection:
         del key

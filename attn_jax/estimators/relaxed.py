@@ -90,7 +90,7 @@ def gumbel_softmax(tau: Number) -> Estimator:
 def straight_through(tau: Number = 1.0) -> Estimator:
     """Forward a one-hot l ~ Categorical(softmax(e)), backward softmax(e / tau).
 
-    Bengio, Léonard & Courville 2013, section 4. Biased. The greedy choice is the argmax.
+    Bengio, Léonard & Courville 2013. Biased. The greedy choice is the argmax.
 
     Args:
       tau: temperature of the backward pass; may be traced.

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.estimators.common import Number, check_positive, needs
+from attn_jax.estimators.common import Number, check_positive, divided, needs
 from attn_jax.types import Choose, Estimator, Key, Selection
 
 _OF_SCORES = ("weights", "one_hot")
@@ -13,13 +13,14 @@ _OF_SCORES = ("weights", "one_hot")
 def semi_sampling(estimator: Estimator, coin: Number) -> Estimator:
     """A sample where the coin falls heads, the expectation where it falls tails.
 
-    Xu et al. 2015, section 4.2.1: the expectation half of the time lowers the variance. What was
-    not sampled is not credited: its `log_prob` is 0, and the expectation is differentiated.
+    Xu et al. 2015, section 4.1: the expectation half of the time lowers the variance. What was not
+    sampled is not credited: its `log_prob` is 0, and the expectation is differentiated.
 
     Args:
       estimator: of scores; what is wrapped.
       coin: the probability of heads, in [0, 1], tossed for each example and step; or a boolean []
-        that has fallen already, one for the whole batch, as in the authors' code. May be traced.
+        that has fallen already, one for the whole batch, as in the authors' code (their paper
+        tosses for each image). May be traced.
 
     Raises:
       ValueError: if the estimator is not of scores, or the probability is a number outside [0, 1].
@@ -53,10 +54,10 @@ def with_temperature(estimator: Estimator, tau: Number) -> Estimator:
     _check_of_scores("with_temperature", estimator)
     check_positive("tau", tau)
 
-    def divided(choose: Choose) -> Choose:
-        return lambda key, scores: choose(key, scores / tau)
+    def of_divided(choose: Choose) -> Choose:
+        return lambda key, scores: choose(key, divided(scores, tau))
 
-    choose, greedy = divided(estimator.choose), divided(estimator.greedy)
+    choose, greedy = of_divided(estimator.choose), of_divided(estimator.greedy)
     return estimator._replace(choose=choose, greedy=greedy)
 
 

@@ -19,7 +19,7 @@ _TINY = 1e-20  # of a uniform draw, whose logarithm is taken twice
 
 
 def enumeration(key: Key | None, scores: Float[Array, "L"], f: Follows) -> Float[Array, "L"]:
-    """d/de sum_i softmax(e)_i f(one-hot_i): exact, at L times the cost; f may depend on e too.
+    """d/de sum_i softmax(e)_i f(one-hot_i): exact, at L times the cost.
 
     >>> enumeration(None, jnp.zeros(2), lambda where: where[0]).tolist()
     [0.25, -0.25]
@@ -47,8 +47,13 @@ def rebar(
       tau: temperature of the relaxation.
       eta: scale of the control variate; 0 is plain REINFORCE.
 
-    Reference: Tucker et al. 2017, eq. 7 and appendix A (the categorical case is Grathwohl's, 2018).
+    Raises:
+      ValueError: if tau is not positive.
+
+    Reference: Tucker et al. 2017; Grathwohl et al. 2018 for z~ of a categorical.
     """
+    if not tau > 0:
+        raise ValueError(f"tau must be positive; got {tau:g}")
     uniform_z, uniform_b = jax.random.uniform(key, (2, scores.size), minval=_TINY)
     noise = -jnp.log(-jnp.log(uniform_z))
     chosen = jax.nn.one_hot(jnp.argmax(scores + noise), scores.size)

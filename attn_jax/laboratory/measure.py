@@ -28,8 +28,10 @@ class Measured(NamedTuple):
     """What many estimates say, relative to the norm of the exact gradient.
 
     Attributes:
-      bias: <E[g^] - g, d> / ||g||, along the direction d in which half of the estimates erred.
+      bias: <E[g^] - g, d> / ||g||, along the direction d in which a first part of them erred.
       half_width: of bias's 99.9 % interval.
+      floor: sqrt(variance / draws) of that first part: a bias well below it has no direction yet,
+        and shows only in part.
       variance: tr Cov(g^) / ||g||^2, of one estimate.
       microseconds: one estimate takes, in a batch of many.
       count: estimates drawn.
@@ -37,13 +39,14 @@ class Measured(NamedTuple):
 
     bias: float
     half_width: float
+    floor: float
     variance: float
     microseconds: float
     count: int
 
     @property
     def unbiased(self) -> bool:
-        """Whether the interval covers 0."""
+        """Whether the interval covers 0: not rejected, as far as its width can tell."""
         return abs(self.bias) <= self.half_width + _ROUNDING
 
 
@@ -87,8 +90,9 @@ def measure(
     """Draw estimates until the bias is known to `tolerance` of the exact gradient's norm.
 
     A first part of them gives the direction of the mean error, and the variance; the projections
-    of the others on that direction are independent of it, so their mean has an honest interval:
-    it covers 0 if there is no bias, and is all of the bias if there is one.
+    of the others on that direction are independent of it, so their mean has an honest interval: it
+    covers 0 if there is no bias, and is nearly all of a bias that is well above `floor`. It bounds
+    this projection, not the norm of the bias.
 
     Args:
       estimate: (key) -> a gradient.
@@ -114,10 +118,13 @@ def measure(
     while half > tolerance and len(projected) < limit:
         projected = np.append(projected, errors(index) @ direction / norm)
         half, index = _Z * projected.std() / np.sqrt(len(projected)), index + 1
+    variance = float(first.var(0).sum() / norm**2)
+    variance = variance if variance > _ROUNDING**2 else 0.0
     return Measured(
         bias=float(projected.mean()),
         half_width=float(half),
-        variance=float(first.var(0).sum() / norm**2),
+        floor=float(np.sqrt(variance / len(first))),
+        variance=variance,
         microseconds=_microseconds(draw, key),
         count=len(first) + len(projected),
     )

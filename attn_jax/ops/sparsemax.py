@@ -9,10 +9,10 @@ from attn_jax.ops.scoring import check_places
 
 
 def sparsemax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
-    """p = argmin_{p in the simplex} ||p - e||^2 over all axes  (Martins & Astudillo 2016, eq. 2).
+    """p = argmin_{p in the simplex} ||p - e||^2 over all axes  (Martins & Astudillo 2016).
 
     p_i = max(e_i - tau, 0), where tau makes them sum to 1. Its derivative is exact, and so is its
-    transpose: dp_i = de_i - mean_{j in S} de_j on the support S = {p_i > 0}, 0 elsewhere (eq. 14).
+    transpose: dp_i = de_i - mean_{j in S} de_j on the support S = {p_i > 0}, 0 elsewhere.
 
     Args:
       scores: e, of any rank; -inf marks masked places.

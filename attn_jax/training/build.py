@@ -146,6 +146,11 @@ def build(config: Any, shape: Shape) -> Parts:
     estimator = _estimator(model)
     check_fit(estimator(model.sigma), read)
     make = pick(MODELS, model.name, "model.name")
+    missing = [f"model.{name}" for name in make.fields if name not in model]
+    if missing:
+        raise ValueError(
+            f"model.name={model.name} needs {', '.join(missing)}, as configs/taxonomy.py has them"
+        )
     make.check(model, shape, read)
     _check_positive(config)
     return Parts(

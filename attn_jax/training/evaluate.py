@@ -22,7 +22,7 @@ def evaluate(
     path: str | None = None,
     split: str = "test",
 ) -> tuple[dict[str, Measured], dict[str, Any]]:
-    """The four policies on a split of any source, composed as the run composed its own.
+    """Every policy on a split of any source, composed as the run composed its own.
 
     Args:
       workdir: the run's folder.

@@ -68,7 +68,7 @@ def finish(run: "Run", state: TrainState) -> Path:
 def measure_all(
     config: Any, parts: Any, state: TrainState, split: Images, which: int = 2
 ) -> dict[str, Measured]:
-    """Every policy on one split: the mean, the average of M, and the two controls."""
+    """Every policy on one split: the mean, the average of M, and the controls."""
     key = measure_key(config, which)
     return {
         name: make_measure(config, parts, policy)(state.evaluated, *split, key)
@@ -84,9 +84,14 @@ def protocol(config: Any) -> str:
         if data.task == "cluttered"
         else ""
     )
+    looks = (
+        f"{model.glimpses} glimpses of {model.glimpse_size}x{model.glimpse_size}, "
+        f"{model.scales} scale(s)"
+        if model.name == "ram"
+        else f"{model.glimpses} steps of {model.estimator} and {model.read} on an encoded map"
+    )
     return (
-        f"{data.task} {data.size}x{data.size}{clutter}; {model.glimpses} glimpses of "
-        f"{model.glimpse_size}x{model.glimpse_size}, {model.scales} scale(s); best checkpoint by "
+        f"{data.task} {data.size}x{data.size}{clutter}; {looks}; best checkpoint by "
         f"validation error at the mean; test read once; 95 % Wilson intervals"
     )
 

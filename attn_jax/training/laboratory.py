@@ -11,6 +11,7 @@ from attn_jax import viz
 from attn_jax.laboratory import PROBLEMS, Measured, Row, measure, rows
 from attn_jax.training.finish import versions
 from attn_jax.training.load import load
+from attn_jax.training.names import as_user_errors, check_installed
 from attn_jax.training.variance import Varied, location_variance, ratio
 from attn_jax.training.writers import write_atomically
 
@@ -37,13 +38,15 @@ def run(
       The path of the table.
 
     Raises:
-      UserError: if the run is not there.
+      UserError: if the run is not there, or its choices are not credited.
     """
-    loaded = load(ram) if ram else None  # refused before minutes are spent
+    # What can be refused comes before the minutes that the table takes.
+    with as_user_errors():
+        check_installed("matplotlib")
+    varied = location_variance(load(ram)) if ram else []
     workdir.mkdir(parents=True, exist_ok=True)
     cells = [cell for name in PROBLEMS for cell in _measured(name, seed, tolerance, say)]
-    varied = location_variance(loaded) if loaded else []
-    text = _markdown(cells, varied)
+    text = _markdown(cells, varied, tolerance)
     write_atomically(workdir / "estimators.json", json.dumps(_plain(cells, varied), indent=1))
     write_atomically(workdir / "estimators.png", _plot(cells))
     write_atomically(workdir / "estimators.md", text)
@@ -70,13 +73,15 @@ def _bias(measured: Measured) -> str:
     return f"{100 * measured.bias:.1f} ± {100 * measured.half_width:.1f} %"
 
 
-def _markdown(cells: list[Cell], varied: list[Varied]) -> str:
+def _markdown(cells: list[Cell], varied: list[Varied], tolerance: float) -> str:
     lines = []
     for name in dict.fromkeys(name for name, _, _ in cells):
         lines += [f"\n### {name}\n", _row(_HEADER), _row(["---"] * len(_HEADER))]
         for of, row, m in cells:
             if of == name:
                 verdict = "unbiased" if m.unbiased else "**biased**"
+                if m.unbiased and m.half_width > tolerance:
+                    verdict = "undecided"
                 verdict += "" if m.unbiased == row.unbiased else " (!)"
                 numbers = (m.variance, m.variance * row.rollouts, m.microseconds)
                 shown = [f"{x:.3g}" for x in (*numbers, m.variance * m.microseconds)]

@@ -78,7 +78,13 @@ def load(workdir: str | Path, step: int | None = None) -> Loaded:
         step = notes["best_step"] or steps[-1]
     if step not in steps:
         raise UserError(f"{workdir} holds checkpoints of steps {steps}; got {step}")
-    parts = build(config, Shape(tuple(notes["canvas"]), notes["num_classes"]))
+    try:
+        parts = build(config, Shape(tuple(notes["canvas"]), notes["num_classes"]))
+    except AttributeError as error:  # of a config written before a field was thought of
+        field = str(error).strip("\"'")
+        raise UserError(
+            f"{workdir} is a run of another version: its config has no {field!r}"
+        ) from error
     state, _ = checkpoints.restore(step, init_state(config, parts))
     model = parts.model(parts.estimator(config.model.sigma).greedy, parts.start.choose)
     return Loaded(model, state.evaluated, config, parts, state, step)

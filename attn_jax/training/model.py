@@ -13,10 +13,10 @@ from attn_jax.modules import everything
 from attn_jax.training.names import pick
 from attn_jax.types import Choose, Read
 
-SCORES: Mapping[str, Callable[[Any, Any], nn.Module]] = {
-    "additive": lambda c, dtype: modules.AdditiveScores(c.score_features, dtype=dtype),
-    "scaled_dot": lambda c, dtype: modules.ScaledDotScores(c.score_features, dtype=dtype),
-    "bilinear": lambda c, dtype: modules.BilinearScores(dtype=dtype),
+SCORES: Mapping[str, Callable[[Any, Callable, Any], nn.Module]] = {
+    "additive": lambda c, view, dtype: modules.AdditiveScores(c.score_features, view, dtype),
+    "scaled_dot": lambda c, view, dtype: modules.ScaledDotScores(c.score_features, view, dtype),
+    "bilinear": lambda c, view, dtype: modules.BilinearScores(view, dtype),
 }
 
 CORES: Mapping[str, Callable[..., nn.RNNCellBase]] = {
@@ -78,7 +78,7 @@ def _square(
     encode = modules.ConvMap(tuple(model.encoder), dtype)
     hidden, view = tuple(model.location_hidden), _view(model)
     proposals = {
-        "weights": lambda: pick(SCORES, model.scores, "model.scores")(model, dtype),
+        "weights": lambda: pick(SCORES, model.scores, "model.scores")(model, view, dtype),
         "point": lambda: modules.Location(
             hidden, pick(SQUASHES, model.squash, "model.squash"), view, dtype
         ),
@@ -102,6 +102,13 @@ def _square(
 
 def _check_square(model: Any, shape: Shape, read: Read) -> None:
     del shape
+    for name in ("score_features", "glimpse_size", "zoom"):
+        if not model[name] > 0:
+            raise ValueError(f"model.{name} must be positive; got {model[name]}")
+    if model.unit:
+        raise ValueError(f"a map has no pixels; model.unit must be 0, got {model.unit:g}")
+    if model.read == "retina":
+        raise ValueError("model.read must be crop where a map is read, not retina")
     if model.as_items and read.takes != "weights":
         raise ValueError(
             f"items have no place; model.read must be weighted_sum or mask, got {model.read!r}"
@@ -109,15 +116,24 @@ def _check_square(model: Any, shape: Shape, read: Read) -> None:
 
 
 class Model(NamedTuple):
-    """How a model of a config is checked and made."""
+    """How a model of a config is checked and made.
 
+    Attributes:
+      fields: what its config must have beside what all have.
+      check: refuses what does not fit.
+      make: the model, its choices made as handed over.
+    """
+
+    fields: tuple[str, ...]
     check: Callable[[Any, Shape, Read], None]
     make: Callable[[Any, Shape, Read, Choose, Choose | None], RecurrentClassifier]
 
 
 MODELS: Mapping[str, Model] = {
-    "ram": Model(_check_ram, _ram),
-    "square": Model(_check_square, _square),
+    "ram": Model((), _check_ram, _ram),
+    "square": Model(
+        ("as_items", "encoder", "scores", "score_features", "zoom"), _check_square, _square
+    ),
 }
 
 

@@ -5,6 +5,11 @@ from typing import Any
 from attn_jax import viz
 from attn_jax.training.measure import Measured, describe
 
+# Of an encoded map there is no path over pixels to draw.
+_OF_MAP = (
+    "Test images, and what of each the model attended to, step by step.",
+    "The policy's mean on test images: light or an outline shows what each step read.",
+)
 _TITLES = {"ram": "RAM", "square": "Recurrent attention"}
 
 # What each picture shows, and its caption.
@@ -49,7 +54,8 @@ def assemble(
     """
     total = next(iter(measured.values())).total
     summary = [(describe(name), f"{one.percent()[0]:.2f} %") for name, one in measured.items()]
-    shown = {name: viz.Picture(drawn[name], *_SAID[name]) for name in drawn}
+    said = _SAID if config.model.name == "ram" else _SAID | {"paths.png": _OF_MAP}
+    shown = {name: viz.Picture(drawn[name], *said[name]) for name in drawn}
     canvas = f"{config.data.task} {config.data.size}×{config.data.size} images"
     return viz.render_report(
         f"{_TITLES[config.model.name]} on {canvas}",

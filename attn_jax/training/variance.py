@@ -10,12 +10,14 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from attn_jax.data import from_uint8
+from attn_jax.data import Images, from_uint8
+from attn_jax.losses import score_function
 from attn_jax.models import Outputs
 from attn_jax.tasks import objective, rollouts
 from attn_jax.training.build import BASELINES, build_data
 from attn_jax.training.load import Loaded
-from attn_jax.training.names import as_user_errors
+from attn_jax.training.measure import freeze
+from attn_jax.training.names import UserError, as_user_errors
 from attn_jax.types import Baseline, Choose, Key, PyTree
 
 ROLLOUTS = (1, 4)
@@ -42,8 +44,8 @@ class Varied(NamedTuple):
 def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> list[Varied]:
     """The variance of the policy term's gradient by the location head's parameters.
 
-    The images are the same in every estimate, the first `batch` of the training split: what
-    varies is where the model looked.
+    The images are the same in every estimate, the first `batch` of the training split, composed as
+    validation is: what varies is where the model looked.
 
     Args:
       loaded: a run of hard attention.
@@ -51,11 +53,19 @@ def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> l
       batch: images in an estimate.
 
     Raises:
-      UserError: if the run's data is not there any more.
+      UserError: if the run's data is not there any more, or its choices are not credited.
     """
+    spread = loaded.config.model.sigma
+    if loaded.parts.estimator(spread).credit is not score_function:
+        raise UserError(
+            "the variance is of a credited choice, gaussian or categorical; the run has "
+            f"model.estimator={loaded.config.model.estimator}"
+        )
     with as_user_errors():
-        images, labels = build_data(loaded.config).source.train
-    x, y = from_uint8(images[:batch]), jnp.asarray(labels[:batch])
+        data = build_data(loaded.config)
+    train = Images(*(part[:batch] for part in data.source.train))
+    images, labels = freeze(loaded.config, data, train, 0)
+    x, y = from_uint8(images), jnp.asarray(labels)
     cells = [(n, m) for n in BASELINES for m in ROLLOUTS if (n, m) != ("leave_one_out", 1)]
     policy = _policy(loaded, x, y)
     return [_cell(policy, loaded, name, m, count) for name, m in cells]

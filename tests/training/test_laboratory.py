@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax import estimators
 from attn_jax.laboratory import choices, measure, rows
-from attn_jax.training import laboratory
+from attn_jax.training import laboratory, variance
 from attn_jax.training.load import load
+from attn_jax.training.loop import train
 from attn_jax.training.names import UserError
 from attn_jax.training.variance import Varied, location_variance, ratio
 
@@ -52,6 +54,32 @@ def test_variance_falls_with_rollouts_and_depends_on_the_baseline(
         one, four = cells[name, 1], cells[name, 4]
         assert 2 < one.variance / four.variance < 8
     assert len({v.variance for v in cells.values()}) == len(cells)
+
+
+def test_a_run_without_credit_is_refused(finished: Path):
+    loaded = load(finished)
+    soft = loaded.parts._replace(estimator=lambda sigma: estimators.pathwise_gaussian(sigma))
+    with pytest.raises(UserError, match="the variance is of a credited choice"):
+        location_variance(loaded._replace(parts=soft), count=2)
+
+
+def test_the_images_are_those_the_run_was_trained_on(
+    config_of: Callable[..., ConfigDict], tmp_path: Path, undrawn: None,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    config = config_of(data__task="translated", data__size=14, data__shift=0)
+    train(config, tmp_path / "run")
+    shapes, freeze = [], variance.freeze
+
+    def watched(*args):
+        frozen = freeze(*args)
+        shapes.append(frozen.images.shape)
+        return frozen
+
+    monkeypatch.setattr(variance, "freeze", watched)
+    monkeypatch.setattr(variance, "BASELINES", {"zero": variance.BASELINES["zero"]})
+    location_variance(load(tmp_path / "run"), count=2, batch=3)
+    assert shapes == [(3, 14, 14, 1)]
 
 
 def test_a_ratio_has_the_interval_of_its_pairs():

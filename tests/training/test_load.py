@@ -1,6 +1,8 @@
 """A run taken up again from code: its model, its figures, its reading of pictures."""
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +83,15 @@ def test_data_of_other_classes_are_refused(finished: Path, tmp_path: Path, class
     path = write_npz(tmp_path / "b.npz", y_train=labels, y_test=labels[:12])
     with pytest.raises(UserError, match=rf"3 classes; npz gives \(10, 10, 1\) and {classes}\Z"):
         evaluate(finished, source="npz", path=str(path))
+
+
+def test_a_run_of_another_version_is_named(finished: Path, tmp_path: Path):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    config = json.loads((workdir / "config.json").read_text())
+    del config["model"]["name"]
+    (workdir / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="run is a run of another version: .* has no 'name'"):
+        load(workdir)
 
 
 def test_a_folder_without_a_run_is_named(finished: Path, tmp_path: Path):

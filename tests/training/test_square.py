@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from tiny import result, small_config
 
 from attn_jax.training.build import build, build_data
+from attn_jax.training.finish import protocol
 from attn_jax.training.loop import train
 from attn_jax.training.update import init_state
 from configs import taxonomy
@@ -80,6 +81,36 @@ def test_items_have_no_place(square_of: Callable[..., ConfigDict]):
     config = square_of("location_hard", model__as_items=True)
     with pytest.raises(ValueError, match="items have no place; model.read must be weighted_sum"):
         build(config, build_data(config).shape)
+
+
+def test_fields_that_a_model_needs_are_named(data: Path):
+    config = small_config(data, model__name="square")
+    message = r"model.name=square needs model.as_items, .*model.zoom, as configs/taxonomy.py"
+    with pytest.raises(ValueError, match=message):
+        build(config, build_data(config).shape)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("unit", 3.0, "model.unit must be 0, got 3"),
+        ("read", "retina", "model.read must be crop where a map is read"),
+        ("glimpse_size", 0, "glimpse_size must be positive; got 0|size must be at least 1; got 0"),
+        ("zoom", -1.0, "model.zoom must be positive; got -1"),
+    ],
+)
+def test_what_makes_no_sense_on_a_map_is_refused(
+    square_of: Callable[..., ConfigDict], field: str, value, message: str
+):
+    config = square_of("location_hard", **{f"model__{field}": value})
+    with pytest.raises(ValueError, match=message):
+        build(config, build_data(config).shape)
+
+
+def test_the_protocol_says_what_was_done(square_of: Callable[..., ConfigDict]):
+    said = protocol(square_of("item_soft"))
+    assert "2 steps of expectation and weighted_sum on an encoded map" in said
+    assert "glimpses" not in said
 
 
 def test_an_unknown_mechanism_lists_the_five():
