@@ -10,7 +10,7 @@ from jax import Array
 
 from attn_jax.losses import no_credit
 from attn_jax.ops import masked_log_softmax, masked_softmax
-from attn_jax.types import Estimator, Key, PyTree, Selection
+from attn_jax.types import Credit, Estimator, Key, PyTree, Selection
 
 Number = float | Array
 
@@ -79,10 +79,39 @@ def tempered(scores: Array, tau: Number) -> Array:
     return masked_softmax(divided(scores, tau))
 
 
-def mean_and_sigma(proposal: PyTree, sigma: Number | None) -> tuple[Array, Array]:
-    """(mu, sigma) of a location; the proposal brings both where sigma is None."""
-    mu, sigma = proposal if sigma is None else (proposal, sigma)
-    return mu, jnp.asarray(sigma, mu.dtype)
+def normal(
+    name: str, sigma: Number | None, placed: Callable[[Array], Array], credit: Credit
+) -> Estimator:
+    """l ~ N(mu, sigma^2 I); `placed` says what gradient passes through l.
+
+    Args:
+      name: of the estimator, for messages.
+      sigma: None: the proposal is (mu, sigma).
+      placed: applied to mu + sigma z.
+      credit: of the estimator.
+    """
+    if sigma is not None:
+        check_positive("sigma", sigma)
+
+    def mean_and_sigma(proposal: PyTree) -> tuple[Array, Array]:
+        mu, spread = proposal if sigma is None else (proposal, sigma)
+        return mu, jnp.asarray(spread, mu.dtype)
+
+    def select(proposal: PyTree, noise: Array | float) -> Selection:
+        mu, spread = mean_and_sigma(proposal)
+        location = placed(mu + spread * noise)
+        log_prob = log_normal(location, mu, spread)
+        return Selection(location, mu, log_prob, normal_entropy(mu, spread))
+
+    def choose(key: Key | None, proposal: PyTree) -> Selection:
+        mu, _ = mean_and_sigma(proposal)
+        return select(proposal, jax.random.normal(needs(name, key), mu.shape, mu.dtype))
+
+    def greedy(key: Key | None, proposal: PyTree) -> Selection:
+        del key
+        return select(proposal, 0.0)
+
+    return Estimator(choose, greedy, credit, "point")
 
 
 def log_normal(at: Array, mu: Array, sigma: Array) -> Array:

@@ -4,20 +4,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.estimators.common import (
-    Number,
-    check_positive,
-    gumbel,
-    log_normal,
-    log_prob_of,
-    mean_and_sigma,
-    needs,
-    normal_entropy,
-    one_hot,
-)
+from attn_jax.estimators.common import Number, gumbel, log_prob_of, needs, normal, one_hot
 from attn_jax.losses import score_function
 from attn_jax.ops import categorical_entropy, check_places, masked_softmax
-from attn_jax.types import Estimator, Key, PyTree, Selection
+from attn_jax.types import Estimator, Key, Selection
 
 
 def categorical() -> Estimator:
@@ -61,21 +51,4 @@ def gaussian(sigma: Number | None = None) -> Estimator:
     Raises:
       ValueError: if sigma is a number that is not positive.
     """
-    if sigma is not None:
-        check_positive("sigma", sigma)
-
-    def select(proposal: PyTree, noise: Array | float) -> Selection:
-        mu, spread = mean_and_sigma(proposal, sigma)
-        location = jax.lax.stop_gradient(mu + spread * noise)
-        log_prob = log_normal(location, mu, spread)
-        return Selection(location, mu, log_prob, normal_entropy(mu, spread))
-
-    def choose(key: Key | None, proposal: PyTree) -> Selection:
-        mu, _ = mean_and_sigma(proposal, sigma)
-        return select(proposal, jax.random.normal(needs("gaussian", key), mu.shape, mu.dtype))
-
-    def greedy(key: Key | None, proposal: PyTree) -> Selection:
-        del key
-        return select(proposal, 0.0)
-
-    return Estimator(choose, greedy, score_function, "point")
+    return normal("gaussian", sigma, jax.lax.stop_gradient, score_function)

@@ -12,18 +12,16 @@ from attn_jax.estimators.common import (
     Number,
     check_positive,
     gumbel,
-    log_normal,
     log_prob_of,
-    mean_and_sigma,
     needs,
-    normal_entropy,
+    normal,
     nothing,
     one_hot,
     tempered,
 )
 from attn_jax.losses import no_credit
 from attn_jax.ops import categorical_entropy, masked_softmax
-from attn_jax.types import Estimator, Key, PyTree, Selection
+from attn_jax.types import Estimator, Key, Selection
 
 
 def pathwise_gaussian(sigma: Number | None = None) -> Estimator:
@@ -38,25 +36,7 @@ def pathwise_gaussian(sigma: Number | None = None) -> Estimator:
     Raises:
       ValueError: if sigma is a number that is not positive.
     """
-    if sigma is not None:
-        check_positive("sigma", sigma)
-
-    def select(proposal: PyTree, noise: Array | float) -> Selection:
-        mu, spread = mean_and_sigma(proposal, sigma)
-        location = mu + spread * noise
-        log_prob = log_normal(location, mu, spread)
-        return Selection(location, mu, log_prob, normal_entropy(mu, spread))
-
-    def choose(key: Key | None, proposal: PyTree) -> Selection:
-        mu, _ = mean_and_sigma(proposal, sigma)
-        key = needs("pathwise_gaussian", key)
-        return select(proposal, jax.random.normal(key, mu.shape, mu.dtype))
-
-    def greedy(key: Key | None, proposal: PyTree) -> Selection:
-        del key
-        return select(proposal, 0.0)
-
-    return Estimator(choose, greedy, no_credit, "point")
+    return normal("pathwise_gaussian", sigma, lambda location: location, no_credit)
 
 
 def gumbel_softmax(tau: Number) -> Estimator:
