@@ -21,9 +21,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures 
 
 
 def main() -> None:
-    """Print the four figures with their intervals."""
+    """Print the figures with their intervals."""
     from attn_jax.training.evaluate import evaluate
-    from attn_jax.training.report import lines
     from attn_jax.training.writers import write_atomically
 
     measured, results = evaluate(
@@ -33,8 +32,8 @@ def main() -> None:
         path=_PATH.value,
         split=_SPLIT.value,
     )
-    print(f"step {results['step']} on {results['data']} ({results['images']:,} images)")
-    print("\n".join(lines(measured)))
+    print(f"step {results['step']} on {results['data']} ({measured.count:,} examples)")
+    print("\n".join(measured.lines))
     if _OUTPUT.value:
         with cli.writing(_OUTPUT.value):
             write_atomically(Path(_OUTPUT.value), json.dumps(results, indent=2) + "\n")

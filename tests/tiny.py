@@ -15,7 +15,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
 
-from attn_jax.training import finish
+from attn_jax.training import classification
 from attn_jax.training.workdir import flatten
 from configs.ram_mnist import get_config
 
@@ -143,8 +143,8 @@ def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
 def no_pictures() -> Iterator[None]:
     """Runs without pictures and report, which take longer than the rest of a tiny one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finish.pictures, "draw", lambda *_: {})
-        patch.setattr(finish, "assemble", lambda *_: "a page")
+        patch.setattr(classification.pictures, "draw", lambda *_: {})
+        patch.setattr(classification, "assemble", lambda *_: "a page")
         yield
 
 

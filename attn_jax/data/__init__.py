@@ -1,5 +1,6 @@
 """Images from files, tasks made of them on the device, and the order they are seen in."""
 
+from attn_jax.data.dates import DateSource, Sequences, load_dates
 from attn_jax.data.digits import centered, cluttered, from_uint8, paste, translated
 from attn_jax.data.generators import TASKS, frozen, make_generator
 from attn_jax.data.order import batch_ids
@@ -8,7 +9,9 @@ from attn_jax.data.sources import SOURCES, Images, Source, check_images, load_so
 __all__ = [
     "SOURCES",
     "TASKS",
+    "DateSource",
     "Images",
+    "Sequences",
     "Source",
     "batch_ids",
     "centered",
@@ -16,6 +19,7 @@ __all__ = [
     "cluttered",
     "from_uint8",
     "frozen",
+    "load_dates",
     "load_source",
     "make_generator",
     "paste",

@@ -1,7 +1,8 @@
 """Flax modules: the only place where parameters are made."""
 
 from attn_jax.modules.attend import Attend, Memory
-from attn_jax.modules.encoders import ConvMap, Items, MeanState
+from attn_jax.modules.closed_loop import ClosedLoop, Said, shifted
+from attn_jax.modules.encoders import ConvMap, Items, MeanState, TextEncoder
 from attn_jax.modules.heads import Classifier, Flat, Value
 from attn_jax.modules.proposals import (
     AdditiveScores,
@@ -22,6 +23,7 @@ __all__ = [
     "Attend",
     "BilinearScores",
     "Classifier",
+    "ClosedLoop",
     "ConvMap",
     "Core",
     "DotScores",
@@ -31,11 +33,14 @@ __all__ = [
     "Location",
     "MeanState",
     "Memory",
+    "Said",
     "ScaledDotScores",
     "StateScores",
     "Step",
+    "TextEncoder",
     "Unroll",
     "Value",
     "everything",
     "rollout_keys",
+    "shifted",
 ]

@@ -84,3 +84,28 @@ class MeanState(nn.Module):
         )
         last = carry[-1]
         return carry, last[-1] if isinstance(last, tuple) else last
+
+
+class TextEncoder(nn.Module):
+    """Annotations a_i = [h_i forward; h_i backward] of a bidirectional GRU (Bahdanau et al. 2015).
+
+    Attributes:
+      vocabulary: how many codes there are; 0 is padding, at the end of a text.
+      embedding: width of a code's embedding.
+      features: units in each direction.
+    """
+
+    vocabulary: int
+    embedding: int = 32
+    features: int = 64
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, codes: Array) -> Array:
+        """[B, L, 2 features] of codes [B, L], 0 where they are padding."""
+        there = codes != 0
+        embedded = nn.Embed(self.vocabulary, self.embedding, dtype=self.dtype)(codes)
+        onward, back = (nn.RNN(nn.GRUCell(self.features, dtype=self.dtype)) for _ in range(2))
+        lengths = there.sum(-1).astype(jnp.int32)
+        both = nn.Bidirectional(onward, back)(embedded, seq_lengths=lengths)
+        return both * there[..., None].astype(both.dtype)

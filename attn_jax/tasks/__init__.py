@@ -1,7 +1,6 @@
 """Tasks: an objective, its metrics, and how a model is asked."""
 
 from attn_jax.tasks.classification import (
-    Weights,
     is_right,
     log_likelihood,
     objective,
@@ -9,15 +8,22 @@ from attn_jax.tasks.classification import (
     probability_right,
     rollouts,
 )
-from attn_jax.tasks.metrics import wilson
+from attn_jax.tasks.credited import Weights, credited
+from attn_jax.tasks.metrics import clustered, wilson
+from attn_jax.tasks.transduction import misaligned, sequence_objective, to_go
 
 __all__ = [
     "Weights",
+    "clustered",
+    "credited",
     "is_right",
     "log_likelihood",
+    "misaligned",
     "objective",
     "probabilities",
     "probability_right",
     "rollouts",
+    "sequence_objective",
+    "to_go",
     "wilson",
 ]

@@ -1,7 +1,7 @@
 """Classification by glimpses: the objective, and how a policy is measured."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from attn_jax.losses import cross_entropy
 from attn_jax.models import Outputs
 from attn_jax.modules import rollout_keys
+from attn_jax.tasks.credited import Weights, credited
 from attn_jax.types import Baseline, Estimator, Key, PyTree
 
 Reward = Callable[[Array, Array], Array]
@@ -29,14 +30,6 @@ def probability_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) ->
 def log_likelihood(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
     """R = log p(y): credit ascends the bound E_l log p(y | l) <= log p(y)  (Ba et al. 2015)."""
     return -cross_entropy(logits, labels)
-
-
-class Weights(NamedTuple):
-    """What each term counts for beside the cross-entropy, which counts 1."""
-
-    policy: float = 1.0
-    value: float = 1.0
-    entropy: float = 0.0
 
 
 def rollouts(
@@ -105,22 +98,21 @@ def objective(
 
     def rewarded(logits: Array) -> Array:
         right = reward(logits, jnp.broadcast_to(labels, logits.shape[:2]))
-        return jnp.broadcast_to(jax.lax.stop_gradient(right)[..., None], outputs.value.shape)
+        shape = (*right.shape, outputs.value.shape[-1])
+        return jnp.broadcast_to(jax.lax.stop_gradient(right)[..., None], shape)
 
     logits = outputs.logits[:, :, -1]
-    rewards, value = rewarded(logits), outputs.value
-    if baseline.takes == "greedy":
-        value = None if greedy is None else rewarded(greedy.logits[:, :, -1])
-    compared, regression, baseline_state = baseline.apply(baseline_state, rewards, value, None)
-    credit = estimator.credit(outputs.trace.selection, rewards, compared)
-    entropy = outputs.trace.selection.entropy
+    terms, baseline_state = credited(
+        outputs,
+        rewarded(logits),
+        None if greedy is None else rewarded(greedy.logits[:, :, -1]),
+        estimator=estimator,
+        baseline=baseline,
+        baseline_state=baseline_state,
+        weights=weights,
+    )
     labels = jnp.broadcast_to(labels, logits.shape[:2])
-    terms = {
-        "cross_entropy": cross_entropy(logits, labels).mean(),
-        "policy": -weights.policy * credit.sum(-1).mean(),
-        "value": weights.value * regression.mean(),
-        "entropy": -weights.entropy * entropy.mean(),
-    }
+    terms = {"cross_entropy": cross_entropy(logits, labels).mean(), **terms}
     loss = sum(terms.values())
     figures = {"loss": loss, **terms, "error": 100 * (1 - is_right(logits, labels).mean())}
     return loss, (figures, baseline_state)

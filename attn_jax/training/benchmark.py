@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from attn_jax.data import batch_ids
-from attn_jax.training.build import build, build_data
 from attn_jax.training.finish import versions
 from attn_jax.training.names import as_user_errors
-from attn_jax.training.update import init_state, make_update, many
+from attn_jax.training.prepare import prepare
+from attn_jax.training.update import many
 
 _SIDE = 2048
 
@@ -51,20 +51,20 @@ def benchmark(config: Any, calls: int, started: float) -> dict[str, Any]:
       after, images/s per GFLOP/s, peak memory after a third of the calls and at the end.
     """
     with as_user_errors():
-        data = build_data(config)
-        parts = build(config, data.shape)
-        state = init_state(config, parts)
-    images, labels = jax.device_put(data.source.train)
+        experiment = prepare(config)
+        state = experiment.init()
+    examples = jax.device_put(experiment.examples)
+    total = len(jax.tree.leaves(examples)[0])
     train = config.train
-    ids = jnp.asarray(batch_ids(config.seed, len(labels), train.batch, 0, train.steps_per_call))
-    update = jax.jit(many(make_update(config, parts, data.generate)), donate_argnums=0)
+    ids = jnp.asarray(batch_ids(config.seed, total, train.batch, 0, train.steps_per_call))
+    update = jax.jit(many(experiment.update), donate_argnums=0)
     began = time.perf_counter()
-    compiled = update.lower(state, images, labels, ids).compile()
+    compiled = update.lower(state, examples, ids).compile()
     compile_seconds = time.perf_counter() - began
 
     def call() -> Any:
         nonlocal state
-        state, figures = compiled(state, images, labels, ids)
+        state, figures = compiled(state, examples, ids)
         return figures
 
     jax.block_until_ready(call())

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
+from jax import Array
 
 from attn_jax import baselines, estimators, ops, tasks
 from attn_jax.data import Source, load_source, make_generator
-from attn_jax.models import RecurrentClassifier
+from attn_jax.models import RecurrentClassifier, Seq2Seq
 from attn_jax.tasks import Weights
 from attn_jax.tasks.classification import Reward
 from attn_jax.training.model import MODELS, Shape
@@ -73,6 +74,7 @@ class Parts(NamedTuple):
 
     Attributes:
       shape: of the data.
+      nothing: an input of zeros [1, ...], to make parameters with.
       estimator: sigma -> the estimator that is trained.
       start: how the first glimpse is placed.
       read: what is seen at a place.
@@ -84,11 +86,12 @@ class Parts(NamedTuple):
     """
 
     shape: Shape
+    nothing: Array
     estimator: Callable[[Any], Estimator]
     start: Estimator
     read: Read
     controls: Mapping[str, Estimator]
-    model: Callable[[Choose, Choose | None], RecurrentClassifier]
+    model: Callable[[Choose, Choose | None], RecurrentClassifier | Seq2Seq]
     baseline: Baseline
     reward: Reward
     weights: Weights
@@ -149,12 +152,13 @@ def build(config: Any, shape: Shape) -> Parts:
     missing = [f"model.{name}" for name in make.fields if name not in model]
     if missing:
         raise ValueError(
-            f"model.name={model.name} needs {', '.join(missing)}, as configs/taxonomy.py has them"
+            f"model.name={model.name} needs {', '.join(missing)}, as configs/{make.config} has them"
         )
     make.check(model, shape, read)
     _check_positive(config)
     return Parts(
         shape=shape,
+        nothing=make.nothing(shape),
         estimator=estimator,
         start=_start(model),
         read=read,
@@ -171,7 +175,8 @@ def build(config: Any, shape: Shape) -> Parts:
 
 def _estimator(model: Any) -> Callable[[Any], Estimator]:
     if model.policy == "learned":
-        return pick(ESTIMATORS, model.estimator, "model.estimator")
+        make, coin = pick(ESTIMATORS, model.estimator, "model.estimator"), model.get("coin", 0.0)
+        return (lambda spread: estimators.semi_sampling(make(spread), coin)) if coin else make
     takes = pick(READS, model.read, "model.read")(model).takes
     control = pick({"learned": None, **CONTROLS[takes]}, model.policy, "model.policy")
     return lambda sigma: control
@@ -179,6 +184,8 @@ def _estimator(model: Any) -> Callable[[Any], Estimator]:
 
 def _start(model: Any) -> Estimator:
     places = CONTROLS["point"]
+    if "start" not in model:  # of a text, which has no first glimpse
+        return places["center"]
     return pick(places, model.policy if model.policy in places else model.start, "model.start")
 
 

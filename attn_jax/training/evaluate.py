@@ -5,13 +5,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from attn_jax.training.build import build_data
-from attn_jax.training.finish import measure_all, protocol, versions
+from attn_jax.training.experiment import Figures
+from attn_jax.training.finish import versions
 from attn_jax.training.load import load
-from attn_jax.training.measure import Measured, figures, freeze
 from attn_jax.training.names import UserError, as_user_errors
-
-_SPLITS = {"train": 0, "validation": 1, "test": 2}  # what their composites are frozen by
+from attn_jax.training.prepare import prepare
 
 
 def evaluate(
@@ -21,7 +19,7 @@ def evaluate(
     source: str | None = None,
     path: str | None = None,
     split: str = "test",
-) -> tuple[dict[str, Measured], dict[str, Any]]:
+) -> tuple[Figures, dict[str, Any]]:
     """Every policy on a split of any source, composed as the run composed its own.
 
     Args:
@@ -31,7 +29,7 @@ def evaluate(
       split: "train", "validation" or "test".
 
     Returns:
-      What was measured by policy, and a flat dict of figures with what they were measured on.
+      What was measured, and a flat dict of it with what it was measured on.
 
     Raises:
       UserError: something the user can put right.
@@ -39,21 +37,25 @@ def evaluate(
     loaded = load(workdir, step)
     config = ConfigDict(loaded.config.to_dict())
     if source or path:
+        if "source" not in config.data:
+            raise UserError(f"{workdir} makes its own data; there is no other source of it")
         config.data.source, config.data.path = source or config.data.source, path
     with as_user_errors():
-        data = build_data(config)
-    if data.shape != loaded.parts.shape:
+        experiment = prepare(config)
+    given, needed = experiment.notes, loaded.parts.shape._asdict()
+    if given != needed:
         raise UserError(
-            f"the run has canvases {loaded.parts.shape.canvas} and "
-            f"{loaded.parts.shape.num_classes} classes; {config.data.source} gives "
-            f"{data.shape.canvas} and {data.shape.num_classes}"
+            f"the run has canvases {needed['canvas']} and {needed['num_classes']} classes; "
+            f"{config.data.source} gives {given['canvas']} and {given['num_classes']}"
         )
-    chosen = getattr(data.source, split)
-    which = _SPLITS[split]
-    composed = freeze(config, data, chosen, which)
-    measured = measure_all(config, loaded.parts, loaded.state, composed, which)
-    results: dict[str, Any] = {"step": loaded.step, "split": split, "images": len(chosen.labels)}
-    for name, one in measured.items():
-        results |= figures(split, name, one)
-    results |= {"protocol": protocol(config), "data": data.source.description, **versions()}
+    measured = experiment.measure(loaded.state, split)
+    results: dict[str, Any] = {
+        "step": loaded.step,
+        "split": split,
+        "examples": measured.count,
+        **measured.flat,
+        "protocol": experiment.protocol,
+        "data": experiment.data,
+        **versions(),
+    }
     return measured, results

@@ -7,7 +7,7 @@ import jax
 from jax import Array
 from ml_collections import ConfigDict
 
-from attn_jax.models import Outputs, RecurrentClassifier
+from attn_jax.models import Outputs, RecurrentClassifier, Seq2Seq
 from attn_jax.training.build import Parts, Shape, build
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.names import UserError
@@ -29,7 +29,7 @@ class Loaded(NamedTuple):
       step: of the checkpoint.
     """
 
-    model: RecurrentClassifier
+    model: RecurrentClassifier | Seq2Seq
     variables: PyTree
     config: ConfigDict
     parts: Parts
@@ -40,11 +40,11 @@ class Loaded(NamedTuple):
         """One rollout at the policy's mean.
 
         Args:
-          images: [B, H, W, C] in [0, 1], of the run's canvas.
+          images: [B, H, W, C] in [0, 1], of the run's canvas; of a run over texts, codes [B, L].
           key: of the random starts; the same for an image wherever it stands in the batch only
             if it stands at the same index.
         """
-        canvas = self.parts.shape.canvas
+        canvas = self.parts.nothing.shape[1:]
         if images.shape[1:] != canvas:
             raise ValueError(
                 f"images must be [B, {', '.join(map(str, canvas))}]; got {images.shape}"

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from attn_jax.data import batch_ids
-from attn_jax.training.build import Data, Parts, build, build_data
 from attn_jax.training.checkpoint import Checkpoints
+from attn_jax.training.experiment import Experiment
 from attn_jax.training.guards import Terminated, check_finite
-from attn_jax.training.measure import make_validate
 from attn_jax.training.names import Stopped, UserError, as_user_errors, check_installed
+from attn_jax.training.prepare import prepare
 from attn_jax.training.state import TrainState, data_mesh, over_batch, replicated
-from attn_jax.training.update import init_state, make_update, many
+from attn_jax.training.update import many
 from attn_jax.training.workdir import check_workdir, finished, write_config
 from attn_jax.training.writers import Metrics, Progress, Row, TensorBoard
 
@@ -26,8 +25,7 @@ class Run(NamedTuple):
 
     workdir: Path
     config: Any
-    data: Data
-    parts: Parts
+    experiment: Experiment
     checkpoints: Checkpoints
     notes: dict[str, Any]
     progress: Progress
@@ -56,25 +54,24 @@ def train(config: Any, workdir: str | Path, started: float | None = None) -> Pat
     if finished(workdir, config.train.steps):
         print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
         return workdir / "report.html"
-    data, parts, state = _prepare(config)
+    experiment, state = _prepare(config)
     try:
         (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
-        return _run(workdir, config, data, parts, state, started)
+        return _run(workdir, config, experiment, state, started)
     except OSError as error:
         raise UserError(f"could not write to {workdir}: {error.strerror or error}") from error
 
 
-def _prepare(config: Any) -> tuple[Data, Parts, TrainState]:
+def _prepare(config: Any) -> tuple[Experiment, TrainState]:
     """Everything that can refuse a config, before anything is written."""
     with as_user_errors():
         check_installed("matplotlib", "PIL", *(["tensorboardX"] if config.log.tensorboard else []))
-        data = build_data(config)
-        parts = build(config, data.shape)
-        return data, parts, init_state(config, parts)
+        experiment = prepare(config)
+        return experiment, experiment.init()
 
 
 def _run(
-    workdir: Path, config: Any, data: Data, parts: Parts, state: TrainState, started: float
+    workdir: Path, config: Any, experiment: Experiment, state: TrainState, started: float
 ) -> Path:
     checkpoints = Checkpoints(workdir / "checkpoints")
     notes = {"wall_seconds": 0.0, "resumed_from": [], "best_step": None, "best": None}
@@ -85,10 +82,10 @@ def _run(
         notes["resumed_from"] = [*notes["resumed_from"], int(state.step)]
     write_config(workdir, config)
     started -= notes["wall_seconds"]
-    notes |= {"canvas": data.shape.canvas, "num_classes": data.shape.num_classes}
+    notes |= experiment.notes
     progress = Progress(config.train.steps, int(state.step), config.log.progress)
-    run = Run(workdir, config, data, parts, checkpoints, notes, progress, started)
-    progress.say(f"{data.source.description}; {_size(state)} on {_devices()}")
+    run = Run(workdir, config, experiment, checkpoints, notes, progress, started)
+    progress.say(f"{experiment.data}; {state.size:,} parameters on {_devices()}")
     if found:
         progress.say(f"resuming {workdir} from step {int(state.step)}")
     try:
@@ -113,7 +110,7 @@ def _train(run: Run, state: TrainState) -> TrainState:
     config, steps = run.config, run.config.train.steps
     step, saved = int(state.step), time.monotonic()
     state = jax.device_put(state, replicated(data_mesh()))
-    advance, validate = make_advance(run), make_validate(config, run.data, run.parts)
+    advance, validate = make_advance(run), run.experiment.validation()
     with ExitStack() as stack:
         terminated = stack.enter_context(Terminated())
         outputs = [stack.enter_context(one) for one in _outputs(run, step)]
@@ -138,17 +135,18 @@ def _train(run: Run, state: TrainState) -> TrainState:
 
 
 def make_advance(run: Run) -> Callable[[TrainState, int], tuple[TrainState, Row, float]]:
-    """(state, step) -> the state some updates later, a row of mean figures, images/s."""
+    """(state, step) -> the state some updates later, a row of mean figures, examples/s."""
     config, train, mesh = run.config, run.config.train, data_mesh()
-    images, labels = jax.device_put(run.data.source.train, replicated(mesh))
-    call = jax.jit(many(make_update(config, run.parts, run.data.generate)), donate_argnums=0)
+    examples = jax.device_put(run.experiment.examples, replicated(mesh))
+    total = len(jax.tree.leaves(examples)[0])
+    call = jax.jit(many(run.experiment.update), donate_argnums=0)
 
     def advance(state: TrainState, step: int) -> tuple[TrainState, Row, float]:
         began = time.perf_counter()
         # Up to the next multiple: a run whose steps were raised falls in with its cadences again.
         count = min(train.steps_per_call - step % train.steps_per_call, train.steps - step)
-        ids = batch_ids(config.seed, len(labels), train.batch, step, count)
-        state, terms = call(state, images, labels, jax.device_put(ids, over_batch(mesh, 1)))
+        ids = batch_ids(config.seed, total, train.batch, step, count)
+        state, terms = call(state, examples, jax.device_put(ids, over_batch(mesh, 1)))
         terms = jax.device_get(terms)
         check_finite(terms, step, run.checkpoints)
         row = {f"train/{name}": float(values.mean()) for name, values in terms.items()}
@@ -183,10 +181,6 @@ def _note_best(notes: dict[str, Any], step: int, error: float) -> bool:
     if better:
         notes |= {"best": error, "best_step": step}
     return better
-
-
-def _size(state: TrainState) -> str:
-    return f"{sum(jnp.size(leaf) for leaf in jax.tree.leaves(state.variables)):,} parameters"
 
 
 def _devices() -> str:

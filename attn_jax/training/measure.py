@@ -21,6 +21,8 @@ _LABELS = {
     "identity": "control: the whole image",
 }
 
+SPLITS = {"train": 0, "validation": 1, "test": 2}  # what their composites are frozen by
+
 
 class Policy(NamedTuple):
     """How glimpses are placed while measuring: rollouts are averaged as probabilities."""
@@ -96,9 +98,9 @@ def measure_key(config: Any, which: int) -> Any:
 
 def make_validate(config: Any, data: Data, parts: Parts) -> Callable[[PyTree], dict[str, float]]:
     """variables -> the error at the policy's mean on the frozen validation set."""
-    images, labels = freeze(config, data, data.source.validation, 1)
+    images, labels = freeze(config, data, data.source.validation, SPLITS["validation"])
     measure = make_measure(config, parts, policies(config, parts)["mean"])
-    key = measure_key(config, 1)
+    key = measure_key(config, SPLITS["validation"])
 
     def validate(variables: PyTree) -> dict[str, float]:
         return figures("validation", "mean", measure(variables, images, labels, key))

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from attn_jax import modules, ops
-from attn_jax.models import RecurrentClassifier, ram, square
+from attn_jax.models import RecurrentClassifier, Seq2Seq, ram, seq2seq, square
 from attn_jax.modules import everything
 from attn_jax.training.names import pick
 from attn_jax.types import Choose, Read
@@ -34,8 +35,8 @@ DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 class Shape(NamedTuple):
     """What a model must know of its data: kept with each checkpoint."""
 
-    canvas: tuple[int, int, int]  # H, W, C
-    num_classes: int
+    canvas: tuple[int, ...]  # of one input: H, W, C of an image; length and vocabulary of a text
+    num_classes: int  # or tokens
 
 
 def _ram(
@@ -115,6 +116,38 @@ def _check_square(model: Any, shape: Shape, read: Read) -> None:
         )
 
 
+def _seq2seq(
+    config: Any, shape: Shape, read: Read, choose: Choose, start: Choose | None
+) -> Seq2Seq:
+    del start  # the first state has seen the mean annotation
+    model, dtype = config.model, _dtype(config)
+    return seq2seq(
+        propose=pick(SCORES, model.scores, "model.scores")(model, _view(model), dtype),
+        choose=choose,
+        read=read.apply,
+        vocabulary=shape.canvas[1],
+        num_tokens=shape.num_classes,
+        num_steps=model.glimpses,
+        cells=_cells(config),
+        embedding=model.embedding,
+        encoder_features=model.encoder_features,
+        remat=model.remat,
+        unroll=min(model.unroll, model.glimpses),
+        dtype=dtype,
+    )
+
+
+def _check_seq2seq(model: Any, shape: Shape, read: Read) -> None:
+    del shape, read
+    for name in ("score_features", "embedding", "encoder_features"):
+        if not model[name] > 0:
+            raise ValueError(f"model.{name} must be positive; got {model[name]}")
+    if model.read != "weighted_sum":
+        raise ValueError(
+            f"a text is read item by item; model.read must be weighted_sum, got {model.read!r}"
+        )
+
+
 class Model(NamedTuple):
     """How a model of a config is checked and made.
 
@@ -122,17 +155,34 @@ class Model(NamedTuple):
       fields: what its config must have beside what all have.
       check: refuses what does not fit.
       make: the model, its choices made as handed over.
+      config: of configs/, that has these fields.
+      task: what it is trained for, one of `prepare.TASKS`.
+      nothing: an input of zeros, [1, ...].
     """
 
     fields: tuple[str, ...]
     check: Callable[[Any, Shape, Read], None]
-    make: Callable[[Any, Shape, Read, Choose, Choose | None], RecurrentClassifier]
+    make: Callable[[Any, Shape, Read, Choose, Choose | None], RecurrentClassifier | Seq2Seq]
+    config: str = "ram_mnist.py"
+    task: str = "classification"
+    nothing: Callable[[Shape], Array] = lambda shape: jnp.zeros((1, *shape.canvas))
 
 
 MODELS: Mapping[str, Model] = {
     "ram": Model((), _check_ram, _ram),
     "square": Model(
-        ("as_items", "encoder", "scores", "score_features", "zoom"), _check_square, _square
+        ("as_items", "encoder", "scores", "score_features", "zoom"),
+        _check_square,
+        _square,
+        "taxonomy.py",
+    ),
+    "seq2seq": Model(
+        ("scores", "score_features", "embedding", "encoder_features"),
+        _check_seq2seq,
+        _seq2seq,
+        "seq2seq_dates.py",
+        "transduction",
+        lambda shape: jnp.zeros((1, shape.canvas[0]), jnp.int32),
     ),
 }
 

@@ -33,6 +33,11 @@ class TrainState(NamedTuple):
         """The variables to measure: the average where there is one."""
         return self.average if jax.tree.leaves(self.average) else self.variables
 
+    @property
+    def size(self) -> int:
+        """How many numbers the variables hold."""
+        return sum(jnp.size(leaf) for leaf in jax.tree.leaves(self.variables))
+
 
 def data_mesh() -> jax.sharding.Mesh:
     """One ("data",) axis over all devices.

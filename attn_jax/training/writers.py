@@ -99,7 +99,7 @@ class Progress:
             self._bar.update(int(row["step"]) - self._bar.n)
         elif self._enabled and validation is not None:
             figures = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
-            self.say(f"step {int(row['step'])}/{self._steps}  {figures}  {rate:,.0f} images/s")
+            self.say(f"step {int(row['step'])}/{self._steps}  {figures}  {rate:,.0f} examples/s")
 
     def say(self, line: str) -> None:
         """One line for the reader, above the bar if there is one."""

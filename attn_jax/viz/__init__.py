@@ -1,5 +1,6 @@
 """Pictures of a run, and the page that holds them: numpy arrays in, figures and bytes out."""
 
+from attn_jax.viz.alignment import Alignment, alignment
 from attn_jax.viz.animation import rollout_gif
 from attn_jax.viz.attention import attention
 from attn_jax.viz.curves import learning_curves
@@ -10,10 +11,12 @@ from attn_jax.viz.report import Picture, Section, Table, render_report
 from attn_jax.viz.steps import error_by_glimpse
 
 __all__ = [
+    "Alignment",
     "Column",
     "Picture",
     "Section",
     "Table",
+    "alignment",
     "attention",
     "error_by_glimpse",
     "forest",

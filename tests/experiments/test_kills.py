@@ -27,7 +27,7 @@ from tiny import (
     small_config,
 )
 
-from attn_jax.training import finish, loop
+from attn_jax.training import classification, loop
 from attn_jax.training.load import load
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -88,7 +88,9 @@ def test_sigterm_outside_of_the_loop_is_one_line_too(
     def terminated(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    module, name = (loop, "_prepare") if when.startswith("before") else (finish, "measure_all")
+    module, name = (
+        (loop, "_prepare") if when.startswith("before") else (classification, "measure_all")
+    )
     monkeypatch.setattr(module, name, terminated)
     status, _, err = run("train", [*tiny_flags, f"--workdir={tmp_path}/run"])
     line = "the same command begins again, training from its last checkpoint"
@@ -152,7 +154,7 @@ def test_a_disk_too_full_for_a_file_ends_in_one_line_and_leaves_no_half_of_it(
 ):  # fmt: skip
     flags = [*tiny_flags, f"--workdir={unfinished}"]
     with no_pictures(), files_of_at_most(size):
-        monkeypatch.setattr(finish, "assemble", lambda *_: 50_000 * "x")
+        monkeypatch.setattr(classification, "assemble", lambda *_: 50_000 * "x")
         status, _, err = run("train", flags)
     assert (status, err) == (2, f"error: could not write to {unfinished}: File too large\n")
     assert not [name for name in files(unfinished) if "partial" in name or "tmp" in name]

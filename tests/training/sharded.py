@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from tiny import small_config
 
 from attn_jax.data import batch_ids
-from attn_jax.training.build import build, build_data
+from attn_jax.training.prepare import prepare
 from attn_jax.training.state import data_mesh, over_batch, replicated
-from attn_jax.training.update import init_state, make_update, many
+from attn_jax.training.update import many
 
 STEPS, BATCH = 20, 64
 
@@ -28,15 +28,14 @@ def updates(data: Path) -> dict[str, Any]:
         optimizer__momentum=0.0,
         optimizer__learning_rate=1e-3,
     )
-    made, mesh = build_data(config), data_mesh()
-    parts = build(config, made.shape)
-    state = jax.device_put(init_state(config, parts), replicated(mesh))
-    images, labels = jax.device_put(made.source.train, replicated(mesh))
-    ids = jnp.asarray(batch_ids(0, len(labels), BATCH, 0, STEPS))
+    experiment, mesh = prepare(config), data_mesh()
+    state = jax.device_put(experiment.init(), replicated(mesh))
+    examples = jax.device_put(experiment.examples, replicated(mesh))
+    ids = jnp.asarray(batch_ids(0, len(examples.labels), BATCH, 0, STEPS))
     ids = jax.device_put(ids, over_batch(mesh, 1))
-    program = jax.jit(many(make_update(config, parts, made.generate)))
-    compiled = program.lower(state, images, labels, ids).compile()
-    state, figures = compiled(state, images, labels, ids)
+    program = jax.jit(many(experiment.update))
+    compiled = program.lower(state, examples, ids).compile()
+    state, figures = compiled(state, examples, ids)
     text = compiled.as_text()
     return {
         "figures": {name: values.tolist() for name, values in figures.items()},

@@ -61,19 +61,24 @@ def test_evaluating_again_gives_the_runs_own_figures(whole: Path):
     for _ in range(2):
         measured, again = evaluate(whole)
         assert figures_of(again) == figures_of(result(whole))
-    assert (again["step"], again["split"], again["images"]) == (
+    assert (again["step"], again["split"], again["examples"]) == (
         result(whole)["best_step"], "test", 12,
     )  # fmt: skip
     assert again["protocol"] == result(whole)["protocol"]
-    assert [*measured] == ["mean", "m3", "random", "center"]
+    assert [line.split("  ")[0] for line in measured.lines] == [
+        "one rollout at the policy's mean",
+        "3 sampled rollouts, averaged",
+        "control: random glimpses",
+        "control: the centre only",
+    ]
 
 
 def test_other_splits_and_data_can_be_measured(finished: Path, tmp_path: Path):
     _, validation = evaluate(finished, split="validation")
-    assert validation["images"] == 4
+    assert validation["examples"] == 4
     assert validation["validation/error_mean"] == result(finished)["validation/error_mean"]
     _, other = evaluate(finished, source="npz", path=str(write_npz(tmp_path / "b.npz", test=6)))
-    assert other["images"] == 6
+    assert other["examples"] == 6
     assert "b.npz" in other["data"]
 
 

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from tiny import result, small_config
 
 from attn_jax.training.build import build, build_data
-from attn_jax.training.finish import protocol
+from attn_jax.training.classification import protocol
 from attn_jax.training.loop import train
 from attn_jax.training.update import init_state
 from configs import taxonomy

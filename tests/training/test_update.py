@@ -16,31 +16,30 @@ from ml_collections import ConfigDict
 from sharded import updates
 from tiny import ROOT, WHOLE, environment, same_state
 
-from attn_jax.training.build import Data, Parts, build, build_data
 from attn_jax.training.checkpoint import Checkpoints
+from attn_jax.training.experiment import Experiment
 from attn_jax.training.loop import Run, make_advance
+from attn_jax.training.prepare import prepare
 from attn_jax.training.state import TrainState, data_mesh, replicated
-from attn_jax.training.update import init_state, make_update
 from attn_jax.training.writers import Progress
 
 Config = Callable[..., ConfigDict]
-Prepared = tuple[ConfigDict, Data, Parts]
+Prepared = tuple[ConfigDict, Experiment]
 
 
 @pytest.fixture(scope="module")
 def prepared(config_of: Config) -> Prepared:
     config = config_of(**WHOLE)
-    data = build_data(config)
-    return config, data, build(config, data.shape)
+    return config, prepare(config)
 
 
 def advanced(prepared: Prepared, per_call: int, folder: Path) -> tuple[TrainState, list[dict]]:
     """The state after 8 updates, and the rows of the calls."""
-    config, data, parts = prepared
+    config, experiment = prepared
     config = config.copy_and_resolve_references()
     config.train.steps_per_call = per_call
-    run = Run(folder, config, data, parts, Checkpoints(folder), {}, Progress(12, 0, False), 0.0)
-    advance, state, rows = make_advance(run), init_state(config, parts), []
+    run = Run(folder, config, experiment, Checkpoints(folder), {}, Progress(12, 0, False), 0.0)
+    advance, state, rows = make_advance(run), experiment.init(), []
     for step in range(0, 8, per_call):
         state, row, _ = advance(state, step)
         rows.append(row)
@@ -60,21 +59,21 @@ def test_how_many_updates_share_a_call_changes_nothing(prepared: Prepared, tmp_p
 
 
 def test_the_sigma_of_a_schedule_never_retraces(prepared: Prepared):
-    config, data, parts = prepared
+    _, experiment = prepared
     chex.clear_trace_counter()
-    update = jax.jit(chex.assert_max_traces(make_update(config, parts, data.generate), n=1))
+    update = jax.jit(chex.assert_max_traces(experiment.update, n=1))
     # As the loop holds them: a state that came from elsewhere would be another type.
     put = functools.partial(jax.device_put, device=replicated(data_mesh()))
-    state, split, sigmas = put(init_state(config, parts)), put(data.source.train), []
+    state, split, sigmas = put(experiment.init()), put(experiment.examples), []
     for _ in range(3):
-        state, figures = update(state, *split, np.arange(8, dtype=np.int32))
+        state, figures = update(state, split, np.arange(8, dtype=np.int32))
         sigmas.append(float(figures["sigma"]))
     np.testing.assert_allclose(sigmas, 0.1 - 0.05 * np.arange(3) / 12, rtol=1e-6)
 
 
 def test_the_average_and_the_baseline_follow_the_updates(prepared: Prepared, tmp_path: Path):
-    config, _, parts = prepared
-    start = init_state(config, parts)
+    _, experiment = prepared
+    start = experiment.init()
     same_state(start.average, start.variables)
     state, [row, *_] = advanced(prepared, 1, tmp_path)
     assert row["train/value"] == 0  # a moving average is no regression
@@ -88,8 +87,7 @@ def test_the_average_and_the_baseline_follow_the_updates(prepared: Prepared, tmp
 
 def test_the_seed_decides_the_parameters(config_of: Config):
     def kernel(**changed: Any) -> np.ndarray:
-        config = config_of(**changed)
-        state = init_state(config, build(config, build_data(config).shape))
+        state = prepare(config_of(**changed)).init()
         return np.asarray(state.variables["params"]["classify"]["Dense_0"]["kernel"])
 
     np.testing.assert_array_equal(kernel(), kernel())

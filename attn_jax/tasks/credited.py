@@ -1,0 +1,52 @@
+"""What every objective adds to its likelihood: credit, the baseline's regression, entropy."""
+
+from typing import NamedTuple
+
+from jax import Array
+from jaxtyping import Float
+
+from attn_jax.models import Outputs
+from attn_jax.types import Baseline, Estimator, PyTree
+
+
+class Weights(NamedTuple):
+    """What each term counts for beside the cross-entropy, which counts 1."""
+
+    policy: float = 1.0
+    value: float = 1.0
+    entropy: float = 0.0
+
+
+def credited(
+    outputs: Outputs,
+    rewards: Float[Array, "M B T"],
+    greedy: Float[Array, "1 B T"] | None,
+    *,
+    estimator: Estimator,
+    baseline: Baseline,
+    baseline_state: PyTree,
+    weights: Weights,
+) -> tuple[dict[str, Array], PyTree]:
+    """- w_pi sum_t (R_t - b_t) log p(l_t | s_{t-1}), w_v mean_t (R_t - b_t)^2, - w_H mean_t H_t.
+
+    Args:
+      outputs: of `rollouts`, leaves [M, B, T, ...].
+      rewards: R_t, constant to the gradient.
+      greedy: those of a rollout at the estimator's mode, for a baseline that takes "greedy".
+      estimator: credits the choices.
+      baseline: what R is compared with.
+      baseline_state: the baseline's.
+      weights: of the terms.
+
+    Returns:
+      The terms by name, each a mean over rollouts and examples, and the new baseline state.
+    """
+    value = greedy if baseline.takes == "greedy" else outputs.value
+    compared, regression, state = baseline.apply(baseline_state, rewards, value, None)
+    credit = estimator.credit(outputs.trace.selection, rewards, compared)
+    terms = {
+        "policy": -weights.policy * credit.sum(-1).mean(),
+        "value": weights.value * regression.mean(),
+        "entropy": -weights.entropy * outputs.trace.selection.entropy.mean(),
+    }
+    return terms, state

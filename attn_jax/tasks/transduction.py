@@ -1,0 +1,97 @@
+"""Text to text: the objective, and how answers and alignments are judged."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int, Integer
+
+from attn_jax.losses import cross_entropy
+from attn_jax.models import Outputs
+from attn_jax.tasks.classification import Reward, log_likelihood
+from attn_jax.tasks.credited import Weights, credited
+from attn_jax.types import Baseline, Estimator, PyTree
+
+
+def to_go(rewards: Float[Array, "*n T"]) -> Float[Array, "*n T"]:
+    """R_t = sum_{t' >= t} r_t': a choice is credited with what came of it, not what went before.
+
+    >>> to_go(jnp.array([1.0, 2.0, 3.0])).tolist()
+    [6.0, 5.0, 3.0]
+    """
+    return jnp.flip(jnp.cumsum(jnp.flip(rewards, -1), -1), -1)
+
+
+def sequence_objective(
+    outputs: Outputs,
+    targets: Integer[Array, "B T"],
+    *,
+    estimator: Estimator,
+    baseline: Baseline,
+    baseline_state: PyTree = (),
+    reward: Reward = log_likelihood,
+    weights: Weights = Weights(),  # noqa: B008 - a constant
+    greedy: Outputs | None = None,
+) -> tuple[Float[Array, ""], tuple[dict[str, Array], PyTree]]:
+    """The loss to minimise under teacher forcing, one for every mechanism over items.
+
+        loss = -sum_t log p(y_t | y_<t, l_<=t) + the terms of `credited`, R_t the reward to go
+
+    Args:
+      outputs: of `rollouts` fed with the targets `shifted`, leaves [M, B, T, ...].
+      targets: y.
+      estimator: credits the choices.
+      baseline: what R_t is compared with.
+      baseline_state: the baseline's.
+      reward: (logits [M, B, T, V], targets [M, B, T]) -> r_t [M, B, T], of one token. With the log
+        likelihood, credit ascends the bound E_l log p(y | l) <= log p(y).
+      weights: of the terms.
+      greedy: one rollout at the estimator's mode, leaves [1, B, T, ...], for a baseline that takes
+        "greedy".
+
+    Returns:
+      The loss, its terms and figures by name ("error" in percent of texts that are not exactly
+      right), and the new baseline state.
+
+    Reference: Xu et al. 2015, section 4.1.
+    """
+
+    def rewarded(logits: Array) -> Array:
+        wanted = jnp.broadcast_to(targets, logits.shape[:3])
+        return jax.lax.stop_gradient(to_go(reward(logits, wanted)))
+
+    wanted = jnp.broadcast_to(targets, outputs.logits.shape[:3])
+    right = (outputs.logits.argmax(-1) == wanted).all(-1)
+    terms, baseline_state = credited(
+        outputs,
+        rewarded(outputs.logits),
+        None if greedy is None else rewarded(greedy.logits),
+        estimator=estimator,
+        baseline=baseline,
+        baseline_state=baseline_state,
+        weights=weights,
+    )
+    terms = {"cross_entropy": cross_entropy(outputs.logits, wanted).sum(-1).mean(), **terms}
+    loss = sum(terms.values())
+    return loss, ({"loss": loss, **terms, "error": 100 * (1 - right.mean())}, baseline_state)
+
+
+def misaligned(
+    where: Float[np.ndarray, "N T L"], spans: Int[np.ndarray, "N T 2"]
+) -> tuple[Bool[np.ndarray, "N T"], Bool[np.ndarray, "N T"]]:
+    """Whether each token's heaviest item lies outside the span that decides it.
+
+    Args:
+      where: weights, or one-hots.
+      spans: [start, end) of each token; an empty one means that nothing decides it.
+
+    Returns:
+      (outside, counted): which are outside, and which have a span at all.
+
+    >>> misaligned(np.eye(3)[None], np.array([[[0, 1], [2, 3], [0, 0]]]))[0].tolist()
+    [[False, True, False]]
+    """
+    start, end = spans[..., 0], spans[..., 1]
+    place = where.argmax(-1)
+    counted = end > start
+    return counted & ((place < start) | (place >= end)), counted
