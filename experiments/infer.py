@@ -1,4 +1,8 @@
-"""Read your own pictures: python -m experiments.infer --workdir=runs/a image.png …"""
+"""Read your own pictures, or dates.
+
+python -m experiments.infer --workdir=runs/ram_mnist image.png …
+python -m experiments.infer --workdir=runs/dates "the 3rd of march, 1998" …
+"""
 
 import sys
 from pathlib import Path
@@ -12,18 +16,16 @@ _OUTPUT = flags.DEFINE_string("output", "looked.png", "The picture of where the 
 
 
 def main() -> None:
-    """Classify each picture, and draw where the model looked."""
+    """Say what each is, and draw where the model looked."""
     from attn_jax.training.infer import infer
     from attn_jax.training.names import UserError
 
-    # absl has parsed the flags: what is left of the command line are the pictures.
-    paths = flags.FLAGS([*sys.argv])[1:]
-    if not paths:
+    # absl has parsed the flags: what is left of the command line is what to read.
+    asked = flags.FLAGS([*sys.argv])[1:]
+    if not asked:
         raise UserError("name at least one picture: experiments.infer --workdir=… image.png …")
-    readings, png = infer(_WORKDIR.value, paths)
-    for one in readings:
-        ranked = "  ".join(f"{c} ({100 * p:.1f} %)" for c, p in one.ranked[:3])
-        print(f"{one.path}: {ranked}   [{one.said}]")
+    readings, png = infer(_WORKDIR.value, asked)
+    print("\n".join(one.line for one in readings))
     with cli.writing(_OUTPUT.value):
         Path(_OUTPUT.value).write_bytes(png)
     print(f"where it looked: {_OUTPUT.value}")

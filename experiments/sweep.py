@@ -7,18 +7,18 @@ Each cell is one `experiments.train` in a folder of its own; finished cells are 
 """
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from experiments import cli
+from experiments.cells import train_all
 
 _CONFIG = flags.DEFINE_string("config", None, "A file of configs/ with a get_hyper().")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the cells.")
 _EXTRA = flags.DEFINE_multi_string("set", [], "An override for all cells: --set=train.steps=100")
+_JOBS = flags.DEFINE_integer("jobs", 1, "How many cells at a time.", lower_bound=1)
 
 
 def main() -> None:
@@ -29,17 +29,10 @@ def main() -> None:
 
     cells = _cells(_CONFIG.value)
     workdir = Path(_WORKDIR.value)
-    failed = []
-    for cell in cells:
-        folder = workdir / cell_name(cell)
-        overrides = [f"--config.{name}={value}" for name, value in cell.items()]
-        overrides += [f"--config.{one}" for one in _EXTRA.value]
-        print(f"== {folder.name}", flush=True)
-        command = [sys.executable, "-m", "experiments.train", f"--config={_CONFIG.value}"]
-        status = subprocess.run([*command, f"--workdir={folder}", *overrides]).returncode
-        if status < 0 or status > 128:  # stopped from outside: so is the sweep
-            sys.exit(status if status > 0 else 128 - status)
-        failed += [folder.name] if status else []
+    extra = [f"--config.{one}" for one in _EXTRA.value]
+    failed = train_all(
+        {workdir / cell_name(cell): _flags(cell, extra) for cell in cells}, _JOBS.value
+    )
     text = table(workdir, cells)
     with cli.writing(str(workdir)):
         workdir.mkdir(parents=True, exist_ok=True)
@@ -47,6 +40,11 @@ def main() -> None:
     print(text, end="")
     if failed:
         raise UserError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}")
+
+
+def _flags(cell: dict[str, Any], extra: list[str]) -> list[str]:
+    changed = [f"--config.{name}={value}" for name, value in cell.items()]
+    return [f"--config={_CONFIG.value}", *changed, *extra]
 
 
 def _cells(path: str) -> list[dict[str, Any]]:

@@ -44,11 +44,11 @@ class ClosedLoop(nn.Module):
         step: Any = self.step
         return step.prepare(x, mask)
 
-    def initial(self, x: Array) -> PyTree:
+    def initial(self, x: Array, mask: Array | None = None) -> PyTree:
         """(carry of the step, the token before), before anything was said."""
         step, embed = self.step, self.embed
         start: Any = embed.num_embeddings - 1
-        return step.initial(x), jnp.full((x.shape[0],), start, jnp.int32)
+        return step.initial(x, mask), jnp.full((x.shape[0],), start, jnp.int32)
 
     def __call__(
         self,

@@ -59,6 +59,8 @@ class Items(nn.Module):
 class MeanState(nn.Module):
     """(carry, s_0) = tanh MLPs of the mean annotation  (Xu et al. 2015, section 3.1.2).
 
+    What is masked is not averaged.
+
     Attributes:
       axes: of x [B, ...] to average over; () takes x flattened, an image say.
       hidden: widths of ReLU layers before the tanh ones.
@@ -69,9 +71,11 @@ class MeanState(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array, zeros: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
+    def __call__(
+        self, x: Array, zeros: tuple[PyTree, Array], mask: Array | None = None
+    ) -> tuple[PyTree, Array]:
         """A state in the shape of `zeros`, (core carry, s)."""
-        h = jnp.mean(x, tuple(self.axes)) if self.axes else x
+        h = _mean(x, tuple(self.axes), mask) if self.axes else x
         h = h.reshape(h.shape[0], -1)
         h = relu_layers(h, self.hidden, self.dtype)
 
@@ -84,6 +88,14 @@ class MeanState(nn.Module):
         )
         last = carry[-1]
         return carry, last[-1] if isinstance(last, tuple) else last
+
+
+def _mean(x: Array, axes: tuple[int, ...], mask: Array | None) -> Array:
+    """Over what the mask [B, ...] leaves; 0 of nothing."""
+    if mask is None:
+        return jnp.mean(x, axes)
+    there = mask[..., None].astype(x.dtype)
+    return (x * there).sum(axes) / jnp.maximum(there.sum(axes), 1)
 
 
 class TextEncoder(nn.Module):

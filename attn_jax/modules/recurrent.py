@@ -46,7 +46,7 @@ class Step(nn.Module):
       attend: the mechanism.
       fuse: (glimpse [B, ...], where, input [B, ...] | None) -> [B, U].
       core: the recurrence.
-      start: (x, zeros) -> (core carry, s): what is known before the first glimpse; None: zeros.
+      start: (x, zeros, mask) -> (core carry, s): what is known at first; None: zeros.
     """
 
     attend: Attend
@@ -58,10 +58,10 @@ class Step(nn.Module):
         """What depends on x alone, computed once."""
         return self.attend.prepare(x, mask)
 
-    def initial(self, x: Array) -> tuple[PyTree, PyTree]:
+    def initial(self, x: Array, mask: Array | None = None) -> tuple[PyTree, PyTree]:
         """(core carry, s_0)."""
         zeros = self.core.zeros(x.shape[0])
-        return zeros if self.start is None else self.start(x, zeros)
+        return zeros if self.start is None else self.start(x, zeros, mask)
 
     def __call__(
         self,
@@ -115,7 +115,7 @@ class Unroll(nn.Module):
         keys: Key | None = None,
         inputs: Array | None = None,
         carry: PyTree | None = None,
-    ) -> tuple[PyTree, Trace]:
+    ) -> tuple[PyTree, PyTree]:
         """Run T steps.
 
         Args:
@@ -125,12 +125,12 @@ class Unroll(nn.Module):
           carry: of an earlier call, to go on from; None: a new rollout.
 
         Returns:
-          The carry, and the trace with leaves [B, T, ...].
+          The carry, and what the step leaves behind (`Step`: its trace), leaves [B, T, ...].
         """
         step: Any = self.step
         # A literal: where the loop is laid out whole, XLA folds the choice between the two.
         first = np.arange(self.num_steps) == (0 if carry is None else -1)
-        carry = step.initial(memory.x) if carry is None else carry
+        carry = step.initial(memory.x, memory.mask) if carry is None else carry
         still, moving = (memory, None) if self.x_axis is None else (None, memory)
         moments = (*_time_first((moving, inputs, keys)), first)
         if self.is_initializing():
@@ -139,7 +139,7 @@ class Unroll(nn.Module):
             return carry, jax.tree.map(lambda a: _repeat(a, self.num_steps), trace)
         unbound, variables = step.unbind()
 
-        def body(carry: PyTree, moment: PyTree) -> tuple[PyTree, Trace]:
+        def body(carry: PyTree, moment: PyTree) -> tuple[PyTree, PyTree]:
             moving, *rest = moment
             return unbound.apply(variables, carry, still or moving, *rest)
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from attn_jax.losses import cross_entropy
 from attn_jax.models import Outputs
@@ -35,7 +35,7 @@ def log_likelihood(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Fl
 def rollouts(
     model: Any,
     variables: PyTree,
-    x: Float[Array, "B *x"],
+    x: Shaped[Array, "B *x"],
     key: Key,
     ids: Int[Array, "B"],
     count: int,

@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from attn_jax.data import batch_ids
+from attn_jax.training.experiment import Experiment
 from attn_jax.training.finish import versions
 from attn_jax.training.names import as_user_errors
 from attn_jax.training.prepare import prepare
+from attn_jax.training.state import TrainState
 from attn_jax.training.update import many
 
 _SIDE = 2048
@@ -53,20 +55,8 @@ def benchmark(config: Any, calls: int, started: float) -> dict[str, Any]:
     with as_user_errors():
         experiment = prepare(config)
         state = experiment.init()
-    examples = jax.device_put(experiment.examples)
-    total = len(jax.tree.leaves(examples)[0])
     train = config.train
-    ids = jnp.asarray(batch_ids(config.seed, total, train.batch, 0, train.steps_per_call))
-    update = jax.jit(many(experiment.update), donate_argnums=0)
-    began = time.perf_counter()
-    compiled = update.lower(state, examples, ids).compile()
-    compile_seconds = time.perf_counter() - began
-
-    def call() -> Any:
-        nonlocal state
-        state, figures = compiled(state, examples, ids)
-        return figures
-
+    call, compile_seconds = _updates(config, experiment, state)
     jax.block_until_ready(call())
     first = time.time() - started
     rate = matmul_rate()
@@ -94,6 +84,33 @@ def benchmark(config: Any, calls: int, started: float) -> dict[str, Any]:
         "steps_per_call": train.steps_per_call,
         **versions(),
     }
+
+
+def step_milliseconds(config: Any) -> float:
+    """The median time of a training step over three calls of `train.steps_per_call` updates."""
+    experiment = prepare(config)
+    call, _ = _updates(config, experiment, experiment.init())
+    return 1e3 * statistics.median(_timed(call, 3)) / config.train.steps_per_call
+
+
+def _updates(
+    config: Any, experiment: Experiment, state: TrainState
+) -> tuple[Callable[[], Any], float]:
+    """A call of `train.steps_per_call` updates that go on from one another; compile seconds."""
+    examples, train = jax.device_put(experiment.examples), config.train
+    total = len(jax.tree.leaves(examples)[0])
+    ids = jnp.asarray(batch_ids(config.seed, total, train.batch, 0, train.steps_per_call))
+    update = jax.jit(many(experiment.update), donate_argnums=0)
+    began = time.perf_counter()
+    compiled = update.lower(state, examples, ids).compile()
+    compile_seconds = time.perf_counter() - began
+
+    def call() -> Any:
+        nonlocal state
+        state, figures = compiled(state, examples, ids)
+        return figures
+
+    return call, compile_seconds
 
 
 def lines(figures: dict[str, Any]) -> list[str]:

@@ -57,32 +57,40 @@ def policies(config: Any, parts: Parts) -> dict[str, Policy]:
     }
 
 
-def make_measure(config: Any, parts: Parts, policy: Policy) -> Callable[..., Measured]:
-    """(variables, images uint8 [N, H, W, C], labels [N], key) -> Measured, compiled once."""
+def make_wrong(config: Any, parts: Parts, policy: Policy) -> Callable[..., np.ndarray]:
+    """(variables, images uint8 [N, H, W, C], labels [N], key) -> [N, T], whether it is wrong."""
     model = parts.model(policy.choose, policy.start)
 
     @jax.jit
     def wrong(variables: PyTree, images: Array, labels: Array, ids: Array, key: Any) -> Array:
-        x = from_uint8(images)
-        p = probabilities(model, variables, x, key, ids, policy.rollouts)
-        return ((p.argmax(-1) != labels[:, None]) & (labels >= 0)[:, None]).sum(0)
+        p = probabilities(model, variables, from_uint8(images), key, ids, policy.rollouts)
+        return p.argmax(-1) != labels[:, None]
+
+    def measure(variables: PyTree, images: np.ndarray, labels: np.ndarray, key: Any) -> np.ndarray:
+        batches = _batches(images, labels, config.evaluate.batch)
+        found = [np.asarray(wrong(variables, *batch, key)) for batch in batches]
+        return np.concatenate(found)[: len(images)]
+
+    return measure
+
+
+def make_measure(config: Any, parts: Parts, policy: Policy) -> Callable[..., Measured]:
+    """The same, counted."""
+    wrong = make_wrong(config, parts, policy)
 
     def measure(variables: PyTree, images: np.ndarray, labels: np.ndarray, key: Any) -> Measured:
-        size = config.evaluate.batch
-        counts = [wrong(variables, *batch, key) for batch in _batches(images, labels, size)]
-        return Measured(np.sum([np.asarray(c) for c in counts], axis=0), len(images))
+        return Measured(wrong(variables, images, labels, key).sum(0), len(images))
 
     return measure
 
 
 def _batches(images: np.ndarray, labels: np.ndarray, size: int) -> Iterator[tuple]:
-    """Equal batches with ids; the last is filled up with label -1, which counts for nothing."""
+    """Equal batches with ids; the last is filled up from the first."""
     size = min(size, len(images))
     for start in range(0, len(images), size):
-        chosen = np.arange(start, start + size)
-        valid = chosen < len(images)
-        rows = np.where(valid, chosen, 0)
-        yield images[rows], np.where(valid, labels[rows], -1), jnp.asarray(chosen)
+        rows = np.arange(start, start + size)
+        filled = rows % len(images)
+        yield images[filled], labels[filled], jnp.asarray(rows)
 
 
 def freeze(config: Any, data: Data, split: Images, which: int) -> Images:

@@ -66,17 +66,27 @@ def looked_png(config: Any, parts: Parts, looked: Looked, labels: np.ndarray | N
     """Where the model looked: paths over the image, or what of an encoded one each step read."""
     if config.model.name == "ram":
         return paths_png(config, looked, labels)
-    read, where = parts.read.takes, looked.locations
-    grid = [-(-side // 2 ** len(config.model.encoder)) for side in looked.images.shape[1:3]]
-    if read == "weights":
-        where = where.reshape(*where.shape[:2], *grid)
+    kind, where, patch = on_map(config, parts, looked)
     said = looked.probabilities[:, -1].argmax(-1)
     titles = [f"read {c}" for c in said]
     if labels is not None:
         pairs = zip(titles, said, labels, strict=True)
         titles = [f"{'✓' if c == y else '✗'} true {y}, {title}" for title, c, y in pairs]
-    patch = tuple(config.model.glimpse_size / side for side in grid)
-    return viz.to_png(viz.attention(looked.images, where, kind=read, patch=patch, titles=titles))
+    return viz.to_png(viz.attention(looked.images, where, kind=kind, patch=patch, titles=titles))
+
+
+def on_map(
+    config: Any, parts: Parts, looked: Looked
+) -> tuple[str, np.ndarray, tuple[float, float]]:
+    """What `viz.attention` takes of a rollout on an encoded map: (kind, where, patch)."""
+    kind, where = parts.read.takes, looked.locations
+    height, width = (
+        -(-side // 2 ** len(config.model.encoder)) for side in looked.images.shape[1:3]
+    )
+    if kind == "weights":
+        where = where.reshape(*where.shape[:2], height, width)
+    size = config.model.glimpse_size
+    return kind, where, (size / height, size / width)
 
 
 def look(config: Any, parts: Parts, variables: PyTree, images: np.ndarray, key: Any) -> Looked:

@@ -8,6 +8,7 @@ from attn_jax.viz.draw import patch_sizes, to_pixels, to_png
 from attn_jax.viz.forest import Column, forest
 from attn_jax.viz.paths import glimpse_paths
 from attn_jax.viz.report import Picture, Section, Table, render_report
+from attn_jax.viz.side_by_side import Strip, side_by_side
 from attn_jax.viz.steps import error_by_glimpse
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Column",
     "Picture",
     "Section",
+    "Strip",
     "Table",
     "alignment",
     "attention",
@@ -25,6 +27,7 @@ __all__ = [
     "patch_sizes",
     "render_report",
     "rollout_gif",
+    "side_by_side",
     "to_pixels",
     "to_png",
 ]

@@ -55,11 +55,12 @@ def attention(
             left = _MARGIN + t * (_TILE + _GAP)
             axes = draw.panel(figure, left, top + head, _TILE, _TILE)
             at = None if t == 0 else where[n, t - 1]
-            _step(axes, image, at, kind, patch)
+            draw_step(axes, image, at, kind, patch)
     return figure
 
 
-def _step(axes, image: np.ndarray, where: np.ndarray | None, kind: str, patch) -> None:
+def draw_step(axes, image: np.ndarray, where: np.ndarray | None, kind: str, patch) -> None:
+    """One step on one image [H, W, C]; where None: the image itself."""
     if where is None:
         draw.show(axes, image)
     elif kind == "weights":

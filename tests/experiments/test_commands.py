@@ -1,18 +1,20 @@
 """The other commands, from their flags to what they print and write."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 from tiny import ROOT, files, result
 
-from attn_jax.training import benchmark
+from attn_jax.training import benchmark, compare
 from attn_jax.training.sweep import table
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -88,6 +90,8 @@ REFUSED = {
     "sweep of a config without cells": (
         "sweep", "--config=HERE/base.py --workdir=HERE/sweep", r"base.py has no get_hyper\(\)",
     ),
+    "compare of no seeds": ("compare", "--workdir=HERE/square --seeds=a,1", "numbers.*; got a,1"),
+    "compare of no jobs": ("compare", "--workdir=HERE/square --jobs=0", "jobs"),
     "benchmark of no such field": ("benchmark", "--config.model.glimpse=3", "no field 'glimpse'"),
     "benchmark of no such name": ("benchmark", "--config.model.read=retna", "mean 'retina'"),
 }  # fmt: skip
@@ -133,15 +137,24 @@ def cells(tmp_path: Path) -> Path:
     return tmp_path / "cells.py"
 
 
+class Process(NamedTuple):
+    returncode: int
+    pid: int = 0
+
+    def poll(self) -> int:
+        return self.returncode
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> list[list[str]]:
     """Cells that end at once, with these statuses; returns the command lines they had."""
     lines: list[list[str]] = []
 
-    def train(line: list[str]) -> SimpleNamespace:
+    def train(line: list[str]) -> Process:
         lines.append(line)
-        return SimpleNamespace(returncode=statuses[len(lines) - 1])
+        status = statuses[len(lines) - 1]
+        return Process(status)
 
-    monkeypatch.setattr(subprocess, "run", train)
+    monkeypatch.setattr(subprocess, "Popen", train)
     return lines
 
 
@@ -155,9 +168,9 @@ def test_a_sweep_trains_each_cell_in_a_folder_of_its_own(
     start = [sys.executable, "-m", "experiments.train", f"--config={cells}"]
     where = f"--workdir={tmp_path}/sweep/"
     assert lines == [
-        [*start, where + "seed=0", "--config.seed=0", "--config.train.steps=5"],
-        [*start, where + "model.policy=center", "--config.model.policy=center",
-         "--config.train.steps=5"],
+        [*start, "--config.seed=0", "--config.train.steps=5", where + "seed=0"],
+        [*start, "--config.model.policy=center", "--config.train.steps=5",
+         where + "model.policy=center"],
     ]  # fmt: skip
     table = (tmp_path / "sweep" / "sweep.md").read_text()
     assert out.endswith(table)
@@ -182,12 +195,77 @@ def test_a_sweep_stops_when_a_cell_is_stopped_from_outside(
     assert len(lines) == 1
 
 
+def test_cells_at_a_time_write_what_they_say_to_files(
+    run: Run, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started: list[Path] = []
+
+    def train(line: list[str], stdout, stderr) -> Process:
+        started.append(Path(stdout.name))
+        return Process(0, os.getpid())
+
+    monkeypatch.setattr(subprocess, "Popen", train)
+    shares: list[set[int]] = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: shares.append(cores))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    args = [f"--config={cells}", f"--workdir={tmp_path}/s", "--jobs=2"]
+    assert run("sweep", args)[0] == 0
+    assert [one.name for one in started] == ["seed=0.txt", "model.policy=center.txt"]
+    assert sorted(map(sorted, shares)) == [[0, 2], [1, 3]]
+
+
+def test_cells_end_with_the_command_that_started_them(
+    run: Run, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    class Endless:
+        def poll(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def terminate(self) -> None:
+            asked.append("terminate")
+
+        def wait(self) -> None:
+            asked.append("wait")
+
+    monkeypatch.setattr(subprocess, "Popen", lambda line: Endless())
+    assert run("sweep", [f"--config={cells}", f"--workdir={tmp_path}/s"])[0] == 143
+    assert asked == ["terminate", "wait"]
+
+
+def test_compare_trains_each_mechanism_and_its_controls_once_a_seed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lines = stand_in(monkeypatch, 20 * [0])
+    compared: list[compare.Cell] = []
+
+    def made(cells: list[compare.Cell], controls: dict) -> tuple[str, dict, bytes]:
+        compared.extend(cells)
+        return "a table", {"rows": []}, b"a picture"
+
+    monkeypatch.setattr(compare, "compare", made)
+    workdir = tmp_path / "square"
+    workdir.mkdir()  # as the runs would have
+    status, out, _ = run("compare", [f"--workdir={workdir}", "--seeds=0,3", "--set=train.steps=5"])
+    assert (status, out.endswith("a table\n")) == (0, True)
+    assert len(lines) == len({line[-1] for line in lines}) == 20  # one for items weighted alike
+    assert all("--config.train.steps=5" in line for line in lines)
+    assert ["--config.seed=0" in line for line in lines] == 10 * [True] + 10 * [False]
+    folders = {line[-1].removeprefix("--workdir=") for line in lines}
+    assert {str(one) for cell in compared for one in cell.runs} == folders
+    assert {path.name for path in workdir.iterdir()} == {
+        f"compare.{end}" for end in ("md", "json", "png")
+    }
+
+
 def test_an_argument_of_the_config_reaches_its_cells(
     run: Run, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     lines = stand_in(monkeypatch, [0])
     assert run("sweep", [f"--config={cells}:7", f"--workdir={tmp_path}/s"])[0] == 0
-    assert lines[0][3:5] == [f"--config={cells}:7", f"--workdir={tmp_path}/s/seed=7"]
+    assert lines[0][3] == f"--config={cells}:7"
+    assert lines[0][-1] == f"--workdir={tmp_path}/s/seed=7"
 
 
 def test_the_table_of_a_sweep_shows_whatever_its_cells_were_tested_by(tmp_path: Path):

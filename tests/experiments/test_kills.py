@@ -149,12 +149,11 @@ def test_a_disk_too_full_for_a_checkpoint_ends_in_one_line_and_leaves_no_half_of
 
 @pytest.mark.parametrize("size", [100, 30_000], ids=["config", "report"])
 def test_a_disk_too_full_for_a_file_ends_in_one_line_and_leaves_no_half_of_it(
-    run: Run, unfinished: Path, trained: Path, tiny_flags: list[str],
-    monkeypatch: pytest.MonkeyPatch, size: int,
+    run: Run, unfinished: Path, trained: Path, tiny_flags: list[str], size: int
 ):  # fmt: skip
     flags = [*tiny_flags, f"--workdir={unfinished}"]
-    with no_pictures(), files_of_at_most(size):
-        monkeypatch.setattr(classification, "assemble", lambda *_: 50_000 * "x")
+    with no_pictures(), pytest.MonkeyPatch.context() as patch, files_of_at_most(size):
+        patch.setattr(classification, "assemble", lambda *_: 50_000 * "x")
         status, _, err = run("train", flags)
     assert (status, err) == (2, f"error: could not write to {unfinished}: File too large\n")
     assert not [name for name in files(unfinished) if "partial" in name or "tmp" in name]

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from tiny import WHOLE, compiled_once, no_pictures, small_config
 
 from attn_jax.training.loop import train
+from configs import taxonomy
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,3 +50,21 @@ def whole(
     with compiled_once(jax_cache):
         assert train(config_of(**WHOLE), workdir) == workdir / "report.html"
     return workdir
+
+
+@pytest.fixture(scope="session")
+def square_of(data: Path) -> Callable[..., ConfigDict]:
+    """square_of("item_soft", train__batch=4): the taxonomy's config, shrunk as the main one is."""
+
+    def make(mechanism: str, **changed) -> ConfigDict:
+        config, small = taxonomy.get_config(mechanism), small_config(data)
+        with config.unlocked():
+            for part in ("data", "train", "optimizer", "evaluate", "log"):
+                config[part] = small[part]
+            config.model.update(encoder=(4, 6), score_features=4, glimpse_size=2, glimpses=2)
+            config.model.update(features=(8,), glimpse_features=8)
+            flat = {name.replace("__", "."): value for name, value in changed.items()}
+            config.update_from_flattened_dict(flat)
+        return config
+
+    return make

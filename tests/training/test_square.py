@@ -25,24 +25,6 @@ CONTROLS = {
 each = pytest.mark.parametrize("mechanism", CONTROLS)
 
 
-@pytest.fixture(scope="session")
-def square_of(data: Path) -> Callable[..., ConfigDict]:
-    """square_of("item_soft", train__batch=4): the taxonomy's config, shrunk as the main one is."""
-
-    def make(mechanism: str, **changed) -> ConfigDict:
-        config, small = taxonomy.get_config(mechanism), small_config(data)
-        with config.unlocked():
-            for part in ("data", "train", "optimizer", "evaluate", "log"):
-                config[part] = small[part]
-            config.model.update(encoder=(4, 6), score_features=4, glimpse_size=2, glimpses=2)
-            config.model.update(features=(8,), glimpse_features=8)
-            flat = {name.replace("__", "."): value for name, value in changed.items()}
-            config.update_from_flattened_dict(flat)
-        return config
-
-    return make
-
-
 @each
 def test_a_mechanism_trains_is_measured_beside_its_controls_and_drawn(
     square_of: Callable[..., ConfigDict], tmp_path: Path, mechanism: str

@@ -1,0 +1,212 @@
+"""The mechanisms of the square side by side: paired errors, costs, and where each one looks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attn_jax import viz
+from attn_jax.data import Images
+from attn_jax.tasks import clustered
+from attn_jax.training import pictures
+from attn_jax.training.benchmark import step_milliseconds
+from attn_jax.training.build import build_data
+from attn_jax.training.finish import versions
+from attn_jax.training.load import Loaded, load
+from attn_jax.training.measure import freeze, make_wrong, measure_key, policies
+from attn_jax.training.names import UserError, as_user_errors
+
+COMPOSITES = 10  # of each test digit
+_FROZEN = 3  # what their clutter is frozen by; 0 to 2 are the run's own splits
+_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 % Student t by number of seeds
+_SHOWN = 3
+
+
+class Cell(NamedTuple):
+    """One mechanism under one policy.
+
+    Attributes:
+      mechanism, policy: its name, and "learned" or a control's.
+      runs: folders of its finished runs, one a seed.
+    """
+
+    mechanism: str
+    policy: str
+    runs: Sequence[Path]
+
+
+class OnComposites(NamedTuple):
+    """A cell on the frozen composites.
+
+    Attributes:
+      cell: which.
+      loaded: its first run.
+      wrong: [seeds, digits, composites], whether the answer is wrong.
+      step_ms: of a training step, milliseconds.
+    """
+
+    cell: Cell
+    loaded: Loaded
+    wrong: np.ndarray
+    step_ms: float
+
+    @property
+    def by_seed(self) -> np.ndarray:
+        """[seeds], errors in percent."""
+        return 100 * self.wrong.mean((1, 2))
+
+    @property
+    def error(self) -> tuple[float, float, float]:
+        """Percent, with its 95 % interval: over seeds, or over digits where there is one seed."""
+        seeds = len(self.wrong)
+        if seeds not in _T:
+            return _percent(clustered(self.wrong.mean(0)))
+        mean = float(self.by_seed.mean())
+        half = float(_T[seeds] * self.by_seed.std(ddof=1) / np.sqrt(seeds))
+        return mean, mean - half, mean + half
+
+
+def compare(
+    cells: Sequence[Cell], controls: Mapping[str, Sequence[str]]
+) -> tuple[str, dict[str, Any], bytes]:
+    """Test finished runs on the same frozen composites.
+
+    Args:
+      cells: each mechanism learned, and under its controls, with the same seeds.
+      controls: mechanism -> the policies that it is held against.
+
+    Returns:
+      A Markdown table, the same as plain data, and a PNG of where each mechanism looks.
+
+    Raises:
+      UserError: for a run that cannot be read, or whose data is not there any more.
+    """
+    composed = _composites(load(cells[0].runs[0]).config)
+    tested = [_test(cell, composed) for cell in cells]
+    learned = [one for one in tested if one.cell.policy == "learned"]
+    rows = [_row(one, tested, controls[one.cell.mechanism]) for one in learned]
+    return _table(rows, len(composed.labels)), {"rows": rows, **versions()}, _picture(learned)
+
+
+def _composites(config: Any) -> Images:
+    """Every test digit among COMPOSITES clutters, frozen by the data's seed."""
+    with as_user_errors():
+        data = build_data(config)
+    test = data.source.test
+    many = Images(*(np.repeat(part, COMPOSITES, 0) for part in test))
+    return freeze(config, data, many, _FROZEN)
+
+
+def _test(cell: Cell, composed: Images) -> OnComposites:
+    loaded, wrong = load(cell.runs[0]), []
+    for run in cell.runs:
+        one = load(run)
+        if one.config.data != loaded.config.data:
+            raise UserError(f"{run} has other data than {cell.runs[0]}")
+        measure = make_wrong(one.config, one.parts, policies(one.config, one.parts)["mean"])
+        found = measure(one.variables, *composed, measure_key(one.config, _FROZEN))[:, -1]
+        wrong.append(found.reshape(-1, COMPOSITES))
+    return OnComposites(cell, loaded, np.stack(wrong), step_milliseconds(loaded.config))
+
+
+def difference(one: OnComposites, other: OnComposites) -> tuple[float, float, float]:
+    """other's error minus one's on the same images, percent, with its 95 % interval over digits.
+
+    Composites of a digit belong together, and so do the seeds that were averaged.
+    """
+    return _percent(clustered((other.wrong.astype(float) - one.wrong).mean(0)))
+
+
+def _percent(interval: tuple[float, float, float]) -> tuple[float, float, float]:
+    mean, low, high = (100 * value for value in interval)
+    return mean, low, high
+
+
+def _row(
+    one: OnComposites, tested: Sequence[OnComposites], policies: Sequence[str]
+) -> dict[str, Any]:
+    beside = {
+        other.cell.policy: {
+            "error": list(other.error),
+            "by_seed": other.by_seed.tolist(),
+            "difference": list(difference(one, other)),
+            "step_ms": other.step_ms,
+        }
+        for policy in policies
+        for other in tested
+        if (other.cell.mechanism, other.cell.policy) == (one.cell.mechanism, policy)
+    }
+    return {
+        "mechanism": one.cell.mechanism,
+        "error": list(one.error),
+        "by_seed": one.by_seed.tolist(),
+        "parameters": one.loaded.state.size,
+        "step_ms": one.step_ms,
+        "batch": one.loaded.config.train.batch,
+        **_reading(one.loaded),
+        "controls": beside,
+    }
+
+
+def _reading(loaded: Loaded) -> dict[str, int]:
+    """What of the map a step looks at, and how many numbers it passes on."""
+    model = loaded.config.model
+    height, width, _ = loaded.parts.shape.canvas
+    halved = 2 ** len(model.encoder)
+    places, features = -(-height // halved) * -(-width // halved), model.encoder[-1]
+    if loaded.parts.read.takes != "weights":
+        seen = model.glimpse_size**2
+        return {"places": seen, "of": places, "passed_on": seen * features}
+    one_hot = loaded.parts.estimator(model.sigma).gives == "one_hot"
+    passed = features if model.read == "weighted_sum" else places * features
+    return {"places": 1 if one_hot else places, "of": places, "passed_on": passed}
+
+
+def _table(rows: Sequence[dict[str, Any]], count: int) -> str:
+    seeds = len(rows[0]["by_seed"])
+    header = (
+        "mechanism", "error %", "control", "its error %", "difference [95 %]", "parameters",
+        f"ms a step of {rows[0]['batch']}", f"places read of {rows[0]['of']}", "numbers passed on",
+    )  # fmt: skip
+    lines = [header, ["---"] * len(header)]
+    for row in rows:
+        costs = [
+            f"{row['parameters']:,}", f"{row['step_ms']:.1f}", str(row["places"]),
+            f"{row['passed_on']:,}",
+        ]  # fmt: skip
+        for i, (name, control) in enumerate(row["controls"].items()):
+            own = [row["mechanism"], _interval(row["error"])] if i == 0 else ["", ""]
+            compared = [name, _interval(control["error"]), _interval(control["difference"], "+")]
+            lines.append([*own, *compared, *(costs if i == 0 else [""] * len(costs))])
+    over = f"{seeds} seeds" if seeds in _T else "digits, one seed"
+    note = (
+        f"Errors at the policy's mean on {count:,} frozen composites of "
+        f"{count // COMPOSITES:,} test digits; intervals of errors over {over}; differences are "
+        f"paired, control minus mechanism, their intervals over digits.\n\n"
+    )
+    return note + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _interval(values: Sequence[float], sign: str = "") -> str:
+    mean, low, high = values
+    return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
+
+
+def _picture(learned: Sequence[OnComposites]) -> bytes:
+    """Where each looks on the same composites, at its mean."""
+    config = learned[0].loaded.config
+    composed = _composites(config)
+    chosen = pictures.choose_examples(composed.labels)[:: 8 // _SHOWN][:_SHOWN]
+    images, labels = composed.images[chosen], composed.labels[chosen]
+    strips = []
+    for one in learned:
+        config, parts = one.loaded.config, one.loaded.parts
+        key = pictures.picture_key(config)
+        looked = pictures.look(config, parts, one.loaded.variables, images, key)
+        kind, where, patch = pictures.on_map(config, parts, looked)
+        said = looked.probabilities[:, -1].argmax(-1)
+        name = one.cell.mechanism.replace("_", " ")
+        strips.append(viz.Strip(name, kind, where, patch, said))
+    shown = np.asarray(images, np.float32) / 255
+    return viz.to_png(viz.side_by_side(shown, strips, labels))

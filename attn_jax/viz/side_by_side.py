@@ -1,0 +1,71 @@
+"""Several mechanisms on the same images: a row each, what every step attended to."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from attn_jax.viz import draw
+from attn_jax.viz.attention import draw_step
+
+_TILE, _GAP, _BETWEEN, _MARGIN, _LABEL, _HEAD = 0.62, 0.04, 0.2, 0.1, 0.95, 0.24
+
+
+class Strip(NamedTuple):
+    """One mechanism.
+
+    Attributes:
+      name: of the row.
+      kind, where, patch: of N images, as `attention` takes them.
+      said: [N], the class it gave.
+    """
+
+    name: str
+    kind: str
+    where: np.ndarray
+    patch: tuple[float, float]
+    said: Sequence[int]
+
+
+def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: Sequence[int]):
+    """Draw the images on top, and below a row a mechanism with its steps on each.
+
+    Args:
+      images: [N, H, W, C] in [0, 1].
+      strips: at least one, all of as many steps.
+      labels: [N], the classes.
+
+    Returns:
+      A matplotlib figure.
+
+    Raises:
+      ValueError: if a strip is not of N images.
+    """
+    for strip in strips:
+        if len(strip.where) != len(images):
+            raise ValueError(
+                f"{strip.name!r} must be of {len(images)} images; got {len(strip.where)}"
+            )
+    steps = strips[0].where.shape[1]
+    block = steps * (_TILE + _GAP) - _GAP
+    width = 2 * _MARGIN + _LABEL + len(images) * (block + _BETWEEN)
+    row = _HEAD + _TILE
+    figure = draw.new_figure(width, 2 * _MARGIN + (len(strips) + 1) * row)
+    for n, image in enumerate(images):
+        left = _MARGIN + _LABEL + n * (block + _BETWEEN)
+        draw.write(figure, left, _MARGIN + 0.04, f"true {labels[n]}", fontsize=8)
+        draw.show(draw.panel(figure, left, _MARGIN + _HEAD, _TILE, _TILE), image)
+        for r, strip in enumerate(strips, start=1):
+            top = _MARGIN + r * row
+            right = strip.said[n] == labels[n]
+            verdict = f"{'✓' if right else '✗'} read {strip.said[n]}"
+            colour = draw.INK if right else draw.WARNING
+            draw.write(figure, left, top + 0.06, verdict, fontsize=7, color=colour)
+            for t in range(steps):
+                at = left + t * (_TILE + _GAP)
+                axes = draw.panel(figure, at, top + _HEAD, _TILE, _TILE)
+                draw_step(axes, image, strip.where[n, t], strip.kind, strip.patch)
+    for r, strip in enumerate(strips, start=1):
+        middle = _MARGIN + r * row + _HEAD + _TILE / 2
+        draw.write(figure, _MARGIN, middle, strip.name, fontsize=8, va="center")
+    return figure

@@ -1,0 +1,70 @@
+"""Runs of a grid: each one `experiments.train` in a folder of its own; finished ones are kept."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_POLL = 0.1  # seconds
+
+
+def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[str]:
+    """Train every cell, `jobs` at a time, the cores shared between them.
+
+    Several at a time write what they say to a .txt beside their folder. If a cell is stopped from
+    outside, or this process is, so are the others.
+
+    Args:
+      cells: folder -> flags of `experiments.train`.
+      jobs: at least 1.
+
+    Returns:
+      The names of those that failed.
+    """
+    waiting, running, failed = list(cells.items()), {}, []
+    slots = [_cores(i, jobs) for i in range(jobs)]
+    try:
+        while waiting or running:
+            while waiting and slots:
+                folder, flags = waiting.pop(0)
+                cores = slots.pop()
+                running[_started(folder, flags, cores, jobs > 1)] = folder, cores
+            for process in [one for one in running if one.poll() is not None]:
+                folder, cores = running.pop(process)
+                slots.append(cores)
+                status = process.returncode
+                if status < 0 or status > 128:
+                    sys.exit(status if status > 0 else 128 - status)
+                failed += [folder.name] if status else []
+            time.sleep(_POLL)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+    return failed
+
+
+def _started(
+    folder: Path, flags: Sequence[str], cores: set[int] | None, quiet: bool
+) -> subprocess.Popen:
+    print(f"== {folder.name}", flush=True)
+    line = [sys.executable, "-m", "experiments.train", *flags, f"--workdir={folder}"]
+    if not quiet:
+        return subprocess.Popen(line)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".txt").open("w") as said:
+        process = subprocess.Popen(line, stdout=said, stderr=subprocess.STDOUT)
+    if cores:  # before it starts a thread: jax counts the cores it may use
+        os.sched_setaffinity(process.pid, cores)
+    return process
+
+
+def _cores(index: int, jobs: int) -> set[int] | None:
+    """An even share of the cores this process may use; None where that cannot be said."""
+    if jobs == 1 or not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    return set(cores[index::jobs]) or set(cores)

@@ -1,0 +1,70 @@
+"""Train the square's mechanisms and their controls, and compare them on the same images.
+
+python -m experiments.compare --workdir=runs/square --seeds=0 --jobs=2
+
+Finished runs are kept. It writes compare.md, compare.json and compare.png into the workdir.
+"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli
+from experiments.cells import train_all
+
+_CONFIG = "configs/taxonomy.py"
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the runs.")
+_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "One run of each cell a seed.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "How many runs at a time.", lower_bound=1)
+_EXTRA = flags.DEFINE_multi_string("set", [], "An override for all runs: --set=train.steps=100")
+
+
+def main() -> None:
+    """Train what is not finished yet, then test all of it."""
+    from attn_jax.training.compare import Cell, compare
+    from attn_jax.training.names import UserError
+    from attn_jax.training.writers import write_atomically
+    from configs.taxonomy import CONTROLS
+
+    if not all(seed.isdecimal() for seed in _SEEDS.value) or not _SEEDS.value:
+        raise UserError(f"--seeds must be numbers, 0,1,2 say; got {','.join(_SEEDS.value)}")
+    workdir = Path(_WORKDIR.value)
+    cells = [
+        Cell(mechanism, policy, [_folder(workdir, mechanism, policy, s) for s in _SEEDS.value])
+        for mechanism, controls in CONTROLS.items()
+        for policy in ("learned", *controls)
+    ]
+    # A seed after the other, so that one that was stopped leaves whole ones behind.
+    runs = {
+        cell.runs[i]: _flags(cell.mechanism, cell.policy, seed)
+        for i, seed in enumerate(_SEEDS.value)
+        for cell in cells
+    }
+    failed = train_all(runs, _JOBS.value)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}")
+    table, plain, png = compare(cells, CONTROLS)
+    with cli.writing(str(workdir)):
+        write_atomically(workdir / "compare.md", table)
+        write_atomically(workdir / "compare.json", json.dumps(plain, indent=2) + "\n")
+        write_atomically(workdir / "compare.png", png)
+    print(table)
+
+
+def _folder(workdir: Path, mechanism: str, policy: str, seed: str) -> Path:
+    # Items weighted alike are one run, whether the weights would have been soft or hard.
+    alike = policy == "uniform" and mechanism.startswith("item")
+    return workdir / f"{'item' if alike else mechanism},{policy},seed={seed}"
+
+
+def _flags(mechanism: str, policy: str, seed: str) -> list[str]:
+    extra = [f"--config.{one}" for one in _EXTRA.value]
+    named = [f"--config={_CONFIG}:{mechanism}", f"--config.model.policy={policy}"]
+    return [*named, f"--config.seed={seed}", *extra]
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("workdir")
+    cli.start(main)

@@ -1,0 +1,87 @@
+"""The comparison: the same composites for all, paired by image, intervals over digits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import no_pictures
+
+from attn_jax.training import compare as module
+from attn_jax.training.compare import COMPOSITES, Cell, OnComposites, compare, difference
+from attn_jax.training.loop import train
+from attn_jax.training.names import UserError
+
+CONTROLS = {"location_hard": ("random",), "item_hard": ("uniform",)}
+
+
+def of_answers(wrong: np.ndarray) -> OnComposites:
+    return OnComposites(Cell("item_soft", "learned", []), None, wrong, 1.0)
+
+
+def test_differences_are_paired_and_their_intervals_over_digits():
+    rng = np.random.default_rng(0)
+    digits = rng.random((1, 400, 1)) < 0.3  # some digits are hard for both
+    one, other = (np.broadcast_to(digits, (2, 400, 10)) for _ in range(2))
+    better = one & (rng.random((2, 400, 10)) < 0.9)
+    mean, low, high = difference(of_answers(better), of_answers(other))
+    assert mean == pytest.approx(100 * (other.mean() - better.mean()))
+    assert 0 < low < mean < high
+    of_digits = 100 * (other.astype(float) - better).mean((0, 2))
+    assert high - mean == pytest.approx(1.96 * of_digits.std(ddof=1) / 20, rel=1e-3)
+    assert difference(of_answers(one), of_answers(other)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("errors", "half"), [((10, 12), 12.706), ((10, 11, 12), 2.484)])
+def test_an_error_has_its_interval_over_seeds(errors: tuple[int, ...], half: float):
+    wrong = np.zeros((len(errors), 100, 1), bool)
+    for one, count in zip(wrong, errors, strict=True):
+        one[:count] = True
+    mean, low, high = of_answers(wrong).error
+    assert mean == pytest.approx(np.mean(errors))
+    assert ((high - low) / 2) == pytest.approx(half, rel=1e-3)  # t s / sqrt(n)
+
+
+@pytest.fixture(scope="module")
+def runs(square_of, tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
+    folder, cells = tmp_path_factory.mktemp("square"), []
+    with no_pictures():
+        for mechanism, controls in CONTROLS.items():
+            for policy in ("learned", *controls):
+                paths = [folder / f"{mechanism},{policy},{seed}" for seed in (0, 1)]
+                for seed, path in enumerate(paths):
+                    train(square_of(mechanism, model__policy=policy, seed=seed), path)
+                cells.append(Cell(mechanism, policy, paths))
+    return cells
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "step_milliseconds", lambda config: 1.0)
+
+
+def test_finished_runs_make_one_table_and_one_picture(runs: list[Cell], untimed: None):
+    table, plain, png = compare(runs, CONTROLS)
+    again, _, same = compare(runs, CONTROLS)
+    assert (table, png) == (again, same)
+    assert f"{12 * COMPOSITES} frozen composites of 12 test digits" in table
+    hard, items = plain["rows"]
+    assert (hard["mechanism"], hard["places"], hard["passed_on"]) == ("location_hard", 4, 24)
+    assert (items["mechanism"], items["places"], items["passed_on"]) == ("item_hard", 1, 6)
+    control = hard["controls"]["random"]
+    apart = np.mean(control["by_seed"]) - np.mean(hard["by_seed"])
+    assert control["difference"][0] == pytest.approx(apart)
+    assert len(hard["by_seed"]) == 2
+    assert png.startswith(b"\x89PNG")
+
+
+def test_runs_on_other_data_are_not_compared(
+    runs: list[Cell],
+    untimed: None,
+    square_of,
+    tmp_path: Path,
+):
+    with no_pictures():
+        train(square_of("item_hard", data__seed=7), tmp_path / "other")
+    cells = [runs[2]._replace(runs=[runs[2].runs[0], tmp_path / "other"])]
+    with pytest.raises(UserError, match="other has other data than"):
+        compare(cells, CONTROLS)

@@ -1,0 +1,139 @@
+"""Dates through the real loop: what a run leaves, what is refused, what can be asked of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from tiny import result, small_config
+
+from attn_jax.data import load_dates
+from attn_jax.training.evaluate import evaluate
+from attn_jax.training.infer import infer
+from attn_jax.training.load import load
+from attn_jax.training.loop import train
+from attn_jax.training.names import UserError
+from attn_jax.training.prepare import prepare
+from attn_jax.training.transduction import make_reader, read_all
+from configs import seq2seq_dates
+
+
+def dates_of(data: Path, kind: str | None = None, **changed) -> ConfigDict:
+    """The dates' config, shrunk as the main one is."""
+    config, small = seq2seq_dates.get_config(kind), small_config(data)
+    with config.unlocked():
+        for part in ("train", "optimizer", "evaluate", "log"):
+            config[part] = small[part]
+        config.data.update(train=48, validation=9, test=11)
+        config.train.reward = "log_likelihood"
+        config.model.update(features=(8,), encoder_features=4, embedding=4, score_features=4)
+        flat = {name.replace("__", "."): value for name, value in changed.items()}
+        config.update_from_flattened_dict(flat)
+    return config
+
+
+@pytest.fixture(scope="module")
+def ran(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp("dates") / "run"
+    train(dates_of(data), workdir)
+    return workdir
+
+
+def test_a_run_leaves_its_figures_pictures_and_page(ran: Path):
+    figures = result(ran)
+    names = ("exact", "exact_uniform", "alignment_error")
+    tested = {f"test/{name}{end}" for name in names for end in ("", "_low", "_high")}
+    assert {name for name in figures if name.startswith("test/")} == tested
+    assert 0 <= figures["test/exact"] <= 1
+    assert "11 test" in figures["data"]
+    assert {path.name for path in (ran / "pictures").iterdir()} == {"alignment.png", "curves.png"}
+    page = (ran / "report.html").read_text()
+    assert "Dates in words to ISO dates" in page
+    assert "march the third, nineteen ninety-eight" in page
+
+
+def test_its_figures_are_counts_of_what_it_said(ran: Path):
+    loaded = load(ran)
+    split = load_dates(**loaded.config.data.to_dict()).test
+    greedy = loaded.parts.estimator(1.0).greedy
+    one = make_reader(loaded.config, loaded.parts, greedy)(loaded.variables, split)
+    outputs = loaded.model.apply(loaded.variables, np.asarray(split.inputs, np.int32))
+    np.testing.assert_array_equal(one.said, outputs.logits.argmax(-1))  # 5, 5 and 1 at a time
+    np.testing.assert_allclose(one.where, outputs.trace.selection.where, atol=1e-5)
+    exact = np.mean([(a == b).all() for a, b in zip(one.said, split.targets, strict=True)])
+    assert result(ran)["test/exact"] == exact
+    inside = [
+        start <= place < end
+        for places, spans in zip(one.where.argmax(-1), split.spans, strict=True)
+        for place, (start, end) in zip(places, spans, strict=True)
+        if end > start
+    ]
+    assert result(ran)["test/alignment_error"] == pytest.approx(1 - np.mean(inside))
+
+
+def test_evaluating_again_gives_the_runs_own_figures(ran: Path):
+    measured, again = evaluate(ran)
+    assert measured.count == again["examples"] == 11
+    assert measured.flat.items() <= result(ran).items()
+    with pytest.raises(UserError, match="makes its own data"):
+        evaluate(ran, source="npz")
+
+
+def test_it_can_be_asked(ran: Path):
+    answers, png = infer(ran, ["March 3, 1998", "3-mar-1998"])
+    assert [one.text for one in answers] == ["march 3, 1998", "3-mar-1998"]
+    assert all(len(one.said) == 10 for one in answers)
+    assert png.startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="got '!'"):
+        infer(ran, ["3 march 1998!"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("hard", {}),
+        ("hard", {"model__estimator": "categorical", "train__baseline": "self_critical"}),
+        ("hard", {"model__estimator": "categorical", "model__coin": 0.5, "train__rollouts": 2,
+                  "train__baseline": "leave_one_out"}),
+    ],
+    ids=["straight_through", "self_critical", "semi_sampling"],
+)  # fmt: skip
+def test_hard_attention_trains(data: Path, tmp_path: Path, undrawn: None, kind: str, changed: dict):
+    train(dates_of(data, kind, **changed), tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
+    assert (rows[-1]["train/policy"] != 0) == ("model__estimator" in changed)
+    assert rows[-1]["train/cross_entropy"] < rows[0]["train/cross_entropy"]
+
+
+def test_the_mode_of_a_hard_choice_reads_one_character(data: Path):
+    config = dates_of(data, "hard")
+    experiment = prepare(config)
+    from attn_jax.training.build import build
+    from attn_jax.training.transduction import _SHAPE
+
+    split = load_dates(**config.data.to_dict()).validation
+    read = read_all(config, build(config, _SHAPE), experiment.init(), split)
+    np.testing.assert_array_equal(np.sort(read["mean"].where, -1)[..., -2:], [[[0, 1]] * 10] * 9)
+    alike = np.repeat(1 / split.lengths[:, None], 10, 1)
+    np.testing.assert_allclose(read["uniform"].where.max(-1), alike, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model__glimpses": 9}, "model.glimpses must be 10, the characters of an ISO date; got 9"),
+        ({"model__read": "mask"}, "model.read must be weighted_sum, got 'mask'"),
+        ({"model__embedding": 0}, "model.embedding must be positive; got 0"),
+        ({"model__estimator": "gaussian"}, "the estimator gives 'point'"),
+        ({"data__test": 0}, "test must be at least 1; got 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(data: Path, changed: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        prepare(dates_of(data, **changed))
+
+
+def test_an_unknown_argument_names_the_two():
+    with pytest.raises(ValueError, match="takes :soft or :hard; got :firm"):
+        seq2seq_dates.get_config("firm")
