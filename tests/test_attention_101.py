@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attn_jax import viz
 from attn_jax.training import lecture
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -63,8 +62,3 @@ def test_each_picture_is_the_one_in_docs_up_to_rounding(drawn, link):
     )
     assert now.shape == kept.shape
     assert np.abs(now - kept).mean() < 2  # of 255 levels
-
-
-def test_the_same_call_gives_the_same_bytes(drawn):
-    again = viz.to_png(lecture.PICTURES["weights"](lecture.digit()), dpi=120)
-    assert again == drawn["weights.png"]
