@@ -4,16 +4,20 @@ from attn_jax.viz.alignment import Alignment, alignment
 from attn_jax.viz.animation import rollout_gif
 from attn_jax.viz.attention import attention
 from attn_jax.viz.curves import learning_curves
+from attn_jax.viz.diagram import recurrence
 from attn_jax.viz.draw import patch_sizes, to_pixels, to_png
 from attn_jax.viz.forest import Column, forest
+from attn_jax.viz.mechanisms import Mechanism, mechanism_table
 from attn_jax.viz.paths import glimpse_paths
 from attn_jax.viz.report import Picture, Section, Table, render_report
+from attn_jax.viz.samples import location_samples, weight_bars
 from attn_jax.viz.side_by_side import Strip, side_by_side
 from attn_jax.viz.steps import error_by_glimpse
 
 __all__ = [
     "Alignment",
     "Column",
+    "Mechanism",
     "Picture",
     "Section",
     "Strip",
@@ -24,10 +28,14 @@ __all__ = [
     "forest",
     "glimpse_paths",
     "learning_curves",
+    "location_samples",
+    "mechanism_table",
     "patch_sizes",
+    "recurrence",
     "render_report",
     "rollout_gif",
     "side_by_side",
     "to_pixels",
     "to_png",
+    "weight_bars",
 ]

@@ -55,15 +55,16 @@ def attention(
             left = _MARGIN + t * (_TILE + _GAP)
             axes = draw.panel(figure, left, top + head, _TILE, _TILE)
             at = None if t == 0 else where[n, t - 1]
-            draw_step(axes, image, at, kind, patch)
+            if at is None:
+                draw.show(axes, image)
+            else:
+                attended(axes, image, at, kind, patch)
     return figure
 
 
-def draw_step(axes, image: np.ndarray, where: np.ndarray | None, kind: str, patch) -> None:
-    """One step on one image [H, W, C]; where None: the image itself."""
-    if where is None:
-        draw.show(axes, image)
-    elif kind == "weights":
+def attended(axes, image: np.ndarray, where: np.ndarray, kind: str, patch) -> None:
+    """Show one image with what is attended to, of a kind that `attention` describes."""
+    if kind == "weights":
         draw.show(axes, _lit(image, where))
     else:
         draw.show(axes, image)

@@ -171,6 +171,19 @@ def squares(axes, centre: np.ndarray, sizes: Sequence[float], colour: np.ndarray
         axes.add_patch(square)
 
 
+def cloud(axes, samples: np.ndarray, mean: np.ndarray | None, size: tuple[int, int]) -> None:
+    """Draw sampled locations as dots and their mean as a cross.
+
+    Args:
+      samples: [n, 2] as (x, y) in [-1, 1].
+      mean: [2], likewise; None: no cross.
+      size: (height, width) of the image shown, pixels.
+    """
+    axes.plot(*to_pixels(samples, size).T, "o", ms=2.4, mec="none", color="#56b4e9", gid="samples")
+    if mean is not None:
+        axes.plot(*to_pixels(mean, size), "+", ms=10, mew=2, color="#d55e00", gid="mean")
+
+
 def to_png(figure, dpi: int = 150) -> bytes:
     """Draw a figure into a PNG; the same figure gives the same bytes.
 

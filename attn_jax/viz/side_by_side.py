@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_jax.viz import draw
-from attn_jax.viz.attention import draw_step
+from attn_jax.viz.attention import attended
 
 _TILE, _GAP, _BETWEEN, _MARGIN, _LABEL, _HEAD = 0.62, 0.04, 0.2, 0.1, 0.95, 0.24
 
@@ -64,7 +64,7 @@ def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: Sequence[i
             for t in range(steps):
                 at = left + t * (_TILE + _GAP)
                 axes = draw.panel(figure, at, top + _HEAD, _TILE, _TILE)
-                draw_step(axes, image, strip.where[n, t], strip.kind, strip.patch)
+                attended(axes, image, strip.where[n, t], strip.kind, strip.patch)
     for r, strip in enumerate(strips, start=1):
         middle = _MARGIN + r * row + _HEAD + _TILE / 2
         draw.write(figure, _MARGIN, middle, strip.name, fontsize=8, va="center")

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from tiny import ROOT, files, result
 
-from attn_jax.training import benchmark, compare
+from attn_jax import viz
+from attn_jax.training import benchmark, compare, lecture
 from attn_jax.training.sweep import table
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -92,6 +93,9 @@ REFUSED = {
     ),
     "compare of no seeds": ("compare", "--workdir=HERE/square --seeds=a,1", "numbers.*; got a,1"),
     "compare of no jobs": ("compare", "--workdir=HERE/square --jobs=0", "jobs"),
+    "attention_101 into a file": (
+        "attention_101", "--output=HERE/a.txt", "HERE/a.txt cannot be written: File exists",
+    ),
     "benchmark of no such field": ("benchmark", "--config.model.glimpse=3", "no field 'glimpse'"),
     "benchmark of no such name": ("benchmark", "--config.model.read=retna", "mean 'retina'"),
 }  # fmt: skip
@@ -123,6 +127,16 @@ def test_benchmark_prints_and_writes_its_figures(
     assert json.loads(output.read_text()) == {"calls": 4}
     status, _, err = run("benchmark", ["--calls=2"])
     assert (status, err.count("\n")) == (2, 1)
+
+
+def test_attention_101_draws_every_picture_of_its_table(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lecture, "PICTURES", {"one": lambda _: viz.recurrence(1)})
+    output = tmp_path / "new" / "pictures"
+    status, out, err = run("attention_101", [f"--output={output}"])
+    assert (status, out, err) == (0, f"{output}/one.png\n", "")
+    assert Image.open(output / "one.png").format == "PNG"
 
 
 CELLS = """
