@@ -41,7 +41,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.remat = False
     config.model.unroll = 1
 
-    config.train.steps = 4000
+    config.train.steps = 1000
     config.train.batch = 128
     config.train.reward = "log_likelihood"
     config.train.policy_weight = 1.0

@@ -43,6 +43,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.read = read
     config.model.as_items = items  # the map's places as a list
     config.model.encoder = (16, 32, 64)  # features of its convolutions, each halving the image
+    config.model.coordinates = True  # its last layer sees where each place is
     config.model.scores = "additive"  # additive | scaled_dot | bilinear
     config.model.score_features = 64
     config.model.zoom = 0.5  # of the identity a transformer starts from

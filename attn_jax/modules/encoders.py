@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.modules.layers import relu_layers
+from attn_jax.ops import axis_coordinates
 from attn_jax.types import PyTree
 
 
@@ -16,16 +17,29 @@ class ConvMap(nn.Module):
 
     Attributes:
       features: of each layer; the last is D.
+      coordinates: whether the last layer sees (x, y) of each place as two more channels, so that
+        what is summed over places can still tell where it was (Liu et al. 2018).
     """
 
     features: Sequence[int] = (16, 32)
     dtype: Any = None
+    coordinates: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        for width in self.features:
-            x = nn.relu(nn.Dense(width, dtype=self.dtype)(_windows(x)))
+        for i, width in enumerate(self.features, start=1):
+            x = _windows(x)
+            if self.coordinates and i == len(self.features):
+                x = jnp.concatenate([x, _coordinates(x)], -1)
+            x = nn.relu(nn.Dense(width, dtype=self.dtype)(x))
         return x
+
+
+def _coordinates(x: Array) -> Array:
+    """(x, y) of each place of a map [B, h, w, D], [B, h, w, 2]."""
+    batch, height, width, _ = x.shape
+    y, x_ = jnp.meshgrid(axis_coordinates(height), axis_coordinates(width), indexing="ij")
+    return jnp.broadcast_to(jnp.stack([x_, y], -1)[None].astype(x.dtype), (batch, height, width, 2))
 
 
 def _windows(x: Array) -> Array:

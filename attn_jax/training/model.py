@@ -76,7 +76,7 @@ def _square(
 ) -> RecurrentClassifier:
     del start  # the first state has seen the mean annotation
     model, dtype = config.model, _dtype(config)
-    encode = modules.ConvMap(tuple(model.encoder), dtype)
+    encode = modules.ConvMap(tuple(model.encoder), dtype, model.coordinates)
     hidden, view = tuple(model.location_hidden), _view(model)
     proposals = {
         "weights": lambda: pick(SCORES, model.scores, "model.scores")(model, view, dtype),
@@ -171,7 +171,7 @@ class Model(NamedTuple):
 MODELS: Mapping[str, Model] = {
     "ram": Model((), _check_ram, _ram),
     "square": Model(
-        ("as_items", "encoder", "scores", "score_features", "zoom"),
+        ("as_items", "coordinates", "encoder", "scores", "score_features", "zoom"),
         _check_square,
         _square,
         "taxonomy.py",

@@ -24,10 +24,10 @@ class Strip(NamedTuple):
     kind: str
     where: np.ndarray
     patch: tuple[float, float]
-    said: Sequence[int]
+    said: np.ndarray
 
 
-def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: Sequence[int]):
+def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: np.ndarray):
     """Draw the images on top, and below a row a mechanism with its steps on each.
 
     Args:

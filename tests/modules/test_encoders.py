@@ -52,3 +52,15 @@ def test_bfloat16_is_computed_in():
     variables = filled(encode.init, images(2, 8, 8, 1))
     assert encode.apply(variables, images(2, 8, 8, 1)).dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+
+
+def test_with_coordinates_places_alike_are_told_apart():
+    x = jnp.ones((1, 20, 20, 1))
+    inside = np.s_[0, 1:-1, 1:-1]  # away from the padding
+
+    def features(coordinates: bool) -> jax.Array:
+        encode = ConvMap((3, 4), coordinates=coordinates)
+        return encode.apply(filled(encode.init, x), x)[inside].reshape(-1, 4)
+
+    assert len(np.unique(features(False), axis=0)) == 1
+    assert len(np.unique(features(True), axis=0)) == 9

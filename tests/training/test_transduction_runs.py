@@ -1,12 +1,12 @@
 """Dates through the real loop: what a run leaves, what is refused, what can be asked of it."""
 
-import json
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from tiny import result, small_config
+from tiny import result, rows, small_config
 
 from attn_jax.data import load_dates
 from attn_jax.training.evaluate import evaluate
@@ -58,7 +58,7 @@ def test_its_figures_are_counts_of_what_it_said(ran: Path):
     split = load_dates(**loaded.config.data.to_dict()).test
     greedy = loaded.parts.estimator(1.0).greedy
     one = make_reader(loaded.config, loaded.parts, greedy)(loaded.variables, split)
-    outputs = loaded.model.apply(loaded.variables, np.asarray(split.inputs, np.int32))
+    outputs = loaded.model.apply(loaded.variables, jnp.asarray(split.inputs, jnp.int32))
     np.testing.assert_array_equal(one.said, outputs.logits.argmax(-1))  # 5, 5 and 1 at a time
     np.testing.assert_allclose(one.where, outputs.trace.selection.where, atol=1e-5)
     exact = np.mean([(a == b).all() for a, b in zip(one.said, split.targets, strict=True)])
@@ -101,9 +101,9 @@ def test_it_can_be_asked(ran: Path):
 )  # fmt: skip
 def test_hard_attention_trains(data: Path, tmp_path: Path, undrawn: None, kind: str, changed: dict):
     train(dates_of(data, kind, **changed), tmp_path / "run")
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
-    assert (rows[-1]["train/policy"] != 0) == ("model__estimator" in changed)
-    assert rows[-1]["train/cross_entropy"] < rows[0]["train/cross_entropy"]
+    first, *_, last = rows(tmp_path / "run")
+    assert (last["train/policy"] != 0) == ("model__estimator" in changed)
+    assert last["train/cross_entropy"] < first["train/cross_entropy"]
 
 
 def test_the_mode_of_a_hard_choice_reads_one_character(data: Path):

@@ -6,12 +6,12 @@ import pytest
 from attn_jax.viz import Strip, side_by_side, to_png
 
 IMAGES = np.ones((2, 8, 8, 1))
-POINTS = Strip("points", "point", np.zeros((2, 3, 2)), (0.5, 0.5), [7, 1])
-WEIGHTS = Strip("weights", "weights", np.ones((2, 3, 2, 2)), (0.5, 0.5), [7, 2])
+POINTS = Strip("points", "point", np.zeros((2, 3, 2)), (0.5, 0.5), np.array([7, 1]))
+WEIGHTS = Strip("weights", "weights", np.ones((2, 3, 2, 2)), (0.5, 0.5), np.array([7, 2]))
 
 
 def test_every_step_of_every_mechanism_has_a_tile_and_every_answer_a_verdict():
-    figure = side_by_side(IMAGES, [POINTS, WEIGHTS], [7, 2])
+    figure = side_by_side(IMAGES, [POINTS, WEIGHTS], np.array([7, 2]))
     assert len(figure.axes) == 2 * (1 + 2 * 3)
     outlined = [axes for axes in figure.axes if axes.patches]
     assert len(outlined) == 2 * 3
@@ -24,4 +24,4 @@ def test_every_step_of_every_mechanism_has_a_tile_and_every_answer_a_verdict():
 
 def test_a_strip_of_other_images_is_refused():
     with pytest.raises(ValueError, match="'points' must be of 1 images; got 2"):
-        side_by_side(IMAGES[:1], [POINTS], [7])
+        side_by_side(IMAGES[:1], [POINTS], np.array([7]))
