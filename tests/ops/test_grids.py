@@ -1,6 +1,7 @@
 """Grids against onnx and by hand; coordinates and pixels are each other's inverse."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -129,7 +130,9 @@ def test_to_pixels_undoes_the_definition(size, align_corners, pixel):
 @pytest.mark.usefixtures("bad_input")
 @pytest.mark.parametrize("shape", [(2, 2), (3, 2), (6,), (1, 2, 3)])
 def test_theta_of_another_shape_is_refused(shape):
-    with pytest.raises(ValueError, match=r"theta must have shape \(2, 3\); got \(" + f"{shape[0]}"):
+    with pytest.raises(
+        ValueError, match=r"theta must have shape \(2, 3\) .* got " + re.escape(f"{shape}")
+    ):
         affine_grid(jnp.zeros(shape), (4, 4))
 
 
