@@ -39,7 +39,7 @@ def _sign(order: tuple[int, ...]) -> int:
 
 
 def is_singular(matrix: Array | np.ndarray) -> Array | np.bool_:
-    """[], |det M| <= n eps sum_p prod_i |M_i,p(i)|: no more than the rounding of its own terms.
+    """[], |det M| <= 2 n eps sum_p prod_i |M_i,p(i)|: no more than the rounding of its own terms.
 
     Rows and columns may have any scale. What is not finite counts as singular.
     """
@@ -50,23 +50,23 @@ def is_singular(matrix: Array | np.ndarray) -> Array | np.bool_:
         for order in itertools.permutations(range(n))
     }
     determinant = sum(_sign(order) * term for order, term in terms.items())
-    rounding = n * float(limits.eps) * sum(map(abs, terms.values()))
+    rounding = 2 * n * float(limits.eps) * sum(map(abs, terms.values()))
     return ~(abs(determinant) > rounding)
 
 
-def check_invertible(name: str, matrix: Array, part: Array) -> None:
-    """Refuse a matrix that is known to be singular; a traced one is the caller's to handle.
+def check_invertible(name: str, matrix: Array) -> None:
+    """Refuse a matrix known to be singular; one that is traced is the caller's to handle.
 
     Args:
       name: of the argument, for the message.
-      matrix: the argument.
-      part: the square part of it that must be invertible.
+      matrix: [n, n], or [n, n + 1] of which the last column moves.
 
     Raises:
-      ValueError: if the part is singular or not finite.
+      ValueError: if the first n columns are singular or not finite.
     """
     if not is_concrete(matrix):
         return
-    values = np.asarray(part, wide(part))
-    if not np.isfinite(values).all() or is_singular(values):
-        raise ValueError(f"{name} must be invertible and finite; got {np.asarray(matrix).tolist()}")
+    values = np.asarray(matrix)
+    square = values[:, : len(values)].astype(wide(matrix))  # of NumPy: no slice is traced
+    if not np.isfinite(square).all() or is_singular(square):
+        raise ValueError(f"{name} must be invertible and finite; got {values.tolist()}")

@@ -51,10 +51,13 @@ def gaussian_filters(
 
     def filters(g: Array, size: int) -> Array:
         middles = ((size + 1) * (g + 1) - 2) / 2 + offsets  # counted from 0
-        square = (jnp.arange(size)[None] - middles[:, None]) ** 2
-        # Less the nearest pixel's: a filter that lies far outside still sums to 1.
-        nearest = jax.lax.stop_gradient(square.min(1, keepdims=True))
-        return jax.nn.softmax((nearest - square) * precision / 2, axis=1)
+        # From the pixel c nearest to mu: (a - mu)^2 = (a - c) (a - c - 2 (mu - c)) + (mu - c)^2.
+        # The last term is in Z too; without it a filter far outside still sums to 1.
+        nearest = jnp.round(jnp.clip(middles, 0, size - 1))[:, None]
+        steps = jnp.arange(size)[None] - nearest
+        square = steps * (steps - 2 * (middles[:, None] - nearest))
+        weights = jnp.exp(-square * precision / 2)
+        return weights / weights.sum(1, keepdims=True)
 
     return filters(g_y, image[0]), filters(g_x, image[1]), jnp.exp(log_gamma)
 

@@ -39,13 +39,14 @@ def projective_grid(
         raise ValueError(f"homography must have shape (3, 3); got {homography.shape}")
     if len(size) != 2:
         raise ValueError(f"size must be (h, w); got {size}")
-    check_invertible("homography", homography, homography)
+    check_invertible("homography", homography)
     h = homography.astype(wide(homography))
     x, y = mesh(size, align_corners, h.dtype)
     u, v, w = (a * x + b * y + c for a, b, c in h / _scale(h[2]))
-    eps = jnp.finfo(h.dtype).eps
-    # Comparisons with NaN are false; beyond 1 / eps not even the pixel would be known.
-    known = jnp.isfinite(w) & (jnp.abs(w) > eps * jnp.maximum(1, jnp.maximum(abs(u), abs(v))))
+    # The rounding of w, with room for a compiler that computes it twice. Comparisons with NaN are
+    # false; a quotient beyond 1 / rounding would not even say which pixel.
+    rounding = 8 * jnp.finfo(h.dtype).eps
+    known = jnp.isfinite(w) & (jnp.abs(w) > rounding * jnp.maximum(1, jnp.maximum(abs(u), abs(v))))
     known &= ~is_singular(h)
     # What is not known is replaced before the division too: its gradient would be NaN.
     u, v, w = (jnp.where(known, part, 1) for part in (u, v, w))

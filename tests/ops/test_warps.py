@@ -16,6 +16,9 @@ from attn_jax.ops import (
     thin_plate_spline_grid,
 )
 
+# The programs are small: compiling them is what takes time.
+_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
 CONTROL = control_grid(3)
 # name -> (read of a size, grid of a place and a size, the place that leaves the image alone)
 WARPS = {
@@ -41,12 +44,12 @@ def test_a_warp_samples_its_own_grid(read, grid, identity, align_corners):
     noise = np.random.default_rng(1).uniform(-0.2, 0.2, size=identity.shape)
     where = jnp.asarray(identity + noise, jnp.float32)
 
-    @jax.jit
+    @_jit
     def by_hand(image, where):
         places = grid(where, (3, 4), align_corners=align_corners)
         return grid_sample(image, places, align_corners=align_corners)
 
-    out = jax.jit(read((3, 4), align_corners=align_corners).apply)(image, where)
+    out = _jit(read((3, 4), align_corners=align_corners).apply)(image, where)
     np.testing.assert_allclose(out, by_hand(image, where), atol=1e-6)
     assert out.std() > 0.01
 
@@ -56,7 +59,7 @@ def test_a_warp_samples_its_own_grid(read, grid, identity, align_corners):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_a_warp_at_the_identity_is_the_image(read, grid, identity, align_corners, dtype):
     image = picture(5, 7, 2, dtype=dtype)
-    out = jax.jit(read((5, 7), align_corners=align_corners).apply)(image, jnp.asarray(identity))
+    out = _jit(read((5, 7), align_corners=align_corners).apply)(image, jnp.asarray(identity))
     assert out.dtype == dtype
     tolerance = max(1e-5, float(jnp.finfo(dtype).eps))
     wide = (a.astype(jnp.float32) for a in (out, image))
@@ -76,7 +79,7 @@ def test_modes_and_paddings_are_those_of_the_sampler(read, grid, identity):
     image, where = picture(5, 7, 2), jnp.asarray(identity)
     for option in ("mode", "padding"):
         with pytest.raises(ValueError, match=f"{option} must be one of .*; got 'odd'"):
-            read(3, **{option: "odd"}).apply(image, where)
+            jax.eval_shape(read(3, **{option: "odd"}).apply, image, where)
 
 
 def test_a_layout_that_determines_no_spline_is_refused_when_the_read_is_made():
