@@ -139,7 +139,7 @@ def test_composing_is_reading_with_the_first_and_then_with_the_second():
     assert differ >= 4  # the order is seen
 
 
-@ranks
+@pytest.mark.parametrize("rank", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_gradients_through_compose_and_inverse(rank):
     with jax.enable_x64(True):
         a, b = (jnp.asarray(theta, jnp.float64) for theta in thetas(rank, 2))
