@@ -10,7 +10,14 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from attn_jax import baselines, estimators, losses, models, modules, ops, types
-from attn_jax.ops import affine_grid, grid_sample
+from attn_jax.ops import (
+    affine_grid,
+    control_grid,
+    grid_sample,
+    projective_grid,
+    thin_plate_spline_grid,
+    transforms,
+)
 from attn_jax.types import Baseline, Estimator, Read, Selection, Trace, check_fit
 
 if TYPE_CHECKING:
@@ -43,6 +50,7 @@ __all__ = [
     "affine_grid",
     "baselines",
     "check_fit",
+    "control_grid",
     "estimators",
     "grid_sample",
     "load",
@@ -50,5 +58,8 @@ __all__ = [
     "models",
     "modules",
     "ops",
+    "projective_grid",
+    "thin_plate_spline_grid",
+    "transforms",
     "types",
 ]

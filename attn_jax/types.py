@@ -9,6 +9,8 @@ The letters used in every annotation of the library:
     M  Monte-Carlo rollouts       L    items (annotations)
     D  features of an item        S    features of the state
     h w  rows and columns read    k    scales of a retina
+    d    planes read              K    control points of a spline
+    N    samples a side of a Gaussian grid
 
 Coordinates are (x, y), x along the width, in [-1, 1]; the first row is at y = -1.
 """
@@ -50,7 +52,8 @@ class Estimator(NamedTuple):
       greedy: the same at its mode, for evaluation without sampling.
       credit: (selection, reward, baseline) -> surrogate to *maximise*, elementwise over
         leading axes. Its gradient is this estimator's policy gradient; 0 for soft choices.
-      gives: the tag of `Selection.where`: "weights", "one_hot", "point" or "theta".
+      gives: the tag of `Selection.where`: "weights", "one_hot", "point", "theta", "homography",
+        "control_points" or "gaussian_grid".
     """
 
     choose: Choose
@@ -64,7 +67,7 @@ class Read(NamedTuple):
 
     Attributes:
       apply: (x, where) -> x'.
-      takes: the tag of the `where` it understands: "weights", "point" or "theta".
+      takes: the tag of the `where` it understands, one of an estimator's but for "one_hot".
     """
 
     apply: Callable[[Array, PyTree], Array]
@@ -104,13 +107,17 @@ class Trace(NamedTuple):
 
 
 # Which tags a read of each kind understands: a one-hot is a vector of weights.
-_UNDERSTOOD = {"weights": "weights", "one_hot": "weights", "point": "point", "theta": "theta"}
+_SMOOTH = ("point", "theta", "homography", "control_points", "gaussian_grid")
+_UNDERSTOOD = {"weights": "weights", "one_hot": "weights"} | {tag: tag for tag in _SMOOTH}
 
 # The library's members by tag, for messages; tests/contracts hold these lists to the code.
 READS_BY_TAG = {
     "weights": ("weighted_sum", "mask"),
     "point": ("crop", "retina"),
     "theta": ("affine",),
+    "homography": ("projective",),
+    "control_points": ("thin_plate_spline",),
+    "gaussian_grid": ("gaussian_grid",),
 }
 ESTIMATORS_BY_TAG = {
     "weights": (
@@ -124,6 +131,9 @@ ESTIMATORS_BY_TAG = {
     ),
     "point": ("gaussian", "pathwise_gaussian", "random_point", "fixed_point"),
     "theta": ("identity", "fixed_transform"),
+    "homography": ("identity(gives='homography')",),
+    "control_points": ("identity(gives='control_points')",),
+    "gaussian_grid": ("identity(gives='gaussian_grid')",),
 }
 
 

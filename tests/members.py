@@ -28,6 +28,9 @@ ESTIMATORS = {
     "fixed_point": estimators.fixed_point(),
     "identity": estimators.identity(),
     "fixed_transform": estimators.fixed_transform(((0.5, 0, 0), (0, 0.5, 0))),
+} | {
+    f"identity(gives='{tag}')": estimators.identity(gives=tag)
+    for tag in ("homography", "control_points", "gaussian_grid")
 }
 WRAPPED = {
     "semi_sampling": estimators.semi_sampling(estimators.categorical(), 0.5),
@@ -39,6 +42,9 @@ READS = {
     "crop": ops.crop((2, 3)),
     "retina": ops.retina(2, scales=2),
     "affine": ops.affine((3, 2)),
+    "projective": ops.projective((3, 2)),
+    "thin_plate_spline": ops.thin_plate_spline((3, 2), ops.control_grid(2)),
+    "gaussian_grid": ops.gaussian_grid(3),
 }
 
 S = 6  # width of the state, and of the items, so that a dot product fits

@@ -64,6 +64,7 @@ PUBLIC = [
     "affine_grid",
     "baselines",
     "check_fit",
+    "control_grid",
     "estimators",
     "grid_sample",
     "load",
@@ -71,6 +72,9 @@ PUBLIC = [
     "models",
     "modules",
     "ops",
+    "projective_grid",
+    "thin_plate_spline_grid",
+    "transforms",
     "types",
 ]
 

@@ -38,6 +38,15 @@ def sparsemax() -> Estimator:
     return soft(ops.sparsemax, "weights", ops.entropy)
 
 
-def identity() -> Estimator:
-    """The proposal itself, differentiable: the spatial transformer's choice  (Jaderberg et al.)."""
-    return soft(lambda theta: theta, "theta")
+def identity(*, gives: str = "theta") -> Estimator:
+    """The proposal itself, differentiable: the spatial transformer's choice  (Jaderberg et al.).
+
+    Args:
+      gives: what is proposed, by the tag of the reads that take it: "theta", "homography",
+        "control_points", "gaussian_grid", or "point" for a location without noise.
+
+    >>> import jax.numpy as jnp
+    >>> identity(gives="homography").choose(None, jnp.eye(3)).where.shape
+    (3, 3)
+    """
+    return soft(lambda proposal: proposal, gives)

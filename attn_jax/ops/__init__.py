@@ -1,6 +1,9 @@
 """Pure kernels on one example: no parameters, no Flax. Batches come from `jax.vmap`."""
 
+from attn_jax.ops import transforms
+from attn_jax.ops.gaussian_grid import gaussian_filters, gaussian_grid
 from attn_jax.ops.grids import affine_grid, axis_coordinates, to_pixels
+from attn_jax.ops.projective import projective_grid
 from attn_jax.ops.reads import affine, check_glimpse, crop, mask, retina, weighted_sum
 from attn_jax.ops.sampling import grid_sample
 from attn_jax.ops.scoring import (
@@ -15,6 +18,8 @@ from attn_jax.ops.scoring import (
     scaled_dot_scores,
 )
 from attn_jax.ops.sparsemax import sparsemax
+from attn_jax.ops.thin_plate import control_grid, thin_plate_spline_grid
+from attn_jax.ops.warps import projective, thin_plate_spline
 
 __all__ = [
     "additive_scores",
@@ -24,17 +29,25 @@ __all__ = [
     "categorical_entropy",
     "check_glimpse",
     "check_places",
+    "control_grid",
     "crop",
     "dot_scores",
     "entropy",
+    "gaussian_filters",
+    "gaussian_grid",
     "grid_sample",
     "mask",
     "mask_scores",
     "masked_log_softmax",
     "masked_softmax",
+    "projective",
+    "projective_grid",
     "retina",
     "scaled_dot_scores",
     "sparsemax",
+    "thin_plate_spline",
+    "thin_plate_spline_grid",
     "to_pixels",
+    "transforms",
     "weighted_sum",
 ]

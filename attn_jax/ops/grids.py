@@ -1,8 +1,11 @@
 """Grids of sampling places, and the one conversion between coordinates and pixels."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float
+
+from attn_jax.ops.common import wide
 
 
 def to_pixels(coordinate: Array, size: int, align_corners: bool = False) -> Array:
@@ -19,45 +22,72 @@ def to_pixels(coordinate: Array, size: int, align_corners: bool = False) -> Arra
     return ((coordinate + 1) * size - 1) / 2
 
 
-def axis_coordinates(size: int, align_corners: bool = False) -> Float[Array, "n"]:
+def centres(size: int, align_corners: bool) -> Float[np.ndarray, "n"]:
+    """`axis_coordinates` in float64, and while tracing: rounded once, so that they mirror."""
+    steps = size - 1 if align_corners else size
+    return (2 * np.arange(size) + 1 - size) / max(steps, 1)
+
+
+def axis_coordinates(
+    size: int, align_corners: bool = False, *, dtype: np.typing.DTypeLike = jnp.float32
+) -> Float[Array, "n"]:
     """The coordinates in [-1, 1] of the pixel centres of an axis: the inverse of `to_pixels`.
 
     >>> axis_coordinates(4).tolist()
     [-0.75, -0.25, 0.25, 0.75]
     """
-    pixel = jnp.arange(size, dtype=jnp.float32)
-    if align_corners:
-        return 2 * pixel / max(size - 1, 1) - 1 if size > 1 else jnp.zeros(1)
-    return (2 * pixel + 1) / size - 1
+    return jnp.asarray(centres(size, align_corners), dtype)
+
+
+def mesh(
+    size: tuple[int, ...], align_corners: bool, dtype: np.typing.DTypeLike
+) -> tuple[Array, ...]:
+    """The coordinates of the places of an output, x first: [1, w] and [h, 1], or three of rank 3.
+
+    Raises:
+      ValueError: if a size is below 1.
+    """
+    if min(size) < 1:
+        names = "(h, w)" if len(size) == 2 else "(d, h, w)"
+        raise ValueError(f"size must be {names} of at least 1; got {size}")
+    axes = (axis_coordinates(n, align_corners, dtype=dtype) for n in size)
+    return tuple(reversed(jnp.meshgrid(*axes, indexing="ij", sparse=True)))
 
 
 def affine_grid(
-    theta: Float[Array, "2 3"], size: tuple[int, int], *, align_corners: bool = False
-) -> Float[Array, "h w 2"]:
+    theta: Float[Array, "2 3"] | Float[Array, "3 4"],
+    size: tuple[int, ...],
+    *,
+    align_corners: bool = False,
+) -> Float[Array, "h w 2"] | Float[Array, "d h w 3"]:
     """Where an affine transform reads: S_i = theta (x_i, y_i, 1)^T  (Jaderberg et al. 2015, eq. 1).
 
     Args:
-      theta: A, rows for x and y, from output to input coordinates in [-1, 1].
-      size: (h, w) of the output.
+      theta: A, rows for x and y (and z), from output to input coordinates in [-1, 1].
+      size: (h, w) of the output for theta [2, 3], (d, h, w) for theta [3, 4].
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
 
     Returns:
-      The grid of (x, y), at least float32.
+      The grid of (x, y) or (x, y, z), at least float32. An axis of one pixel has its place at 0.
 
     Raises:
-      ValueError: if theta is not [2, 3] or a size is below 1.
+      ValueError: if theta is not [2, 3] or [3, 4] to go with the size, or a size is below 1.
 
     >>> affine_grid(jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), (2, 2))[0].tolist()
     [[-0.5, -0.5], [0.5, -0.5]]
+    >>> affine_grid(jnp.eye(3, 4), (2, 2, 2))[0, 0, 1].tolist()
+    [0.5, -0.5, -0.5]
     """
-    if theta.shape != (2, 3):
-        raise ValueError(f"theta must have shape (2, 3); got {theta.shape}")
-    height, width = size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be (h, w) of at least 1; got {size}")
-    theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
-    x = axis_coordinates(width, align_corners)[None, :, None]
-    y = axis_coordinates(height, align_corners)[:, None, None]
-    along_x, along_y, shift = theta.T[:, None, None]
+    rank = len(size)
+    if rank not in (2, 3):
+        raise ValueError(f"size must be (h, w) or (d, h, w); got {size}")
+    if theta.shape != (rank, rank + 1):
+        raise ValueError(
+            f"theta must have shape {(rank, rank + 1)} for a size of {rank} axes; got {theta.shape}"
+        )
+    theta = theta.astype(wide(theta))
+    *columns, shift = theta.T.reshape(rank + 1, *(1,) * rank, rank)
     # A sum of products, not a matrix product: matrix units would round coordinates to bfloat16.
-    return along_x * x + along_y * y + shift
+    axes = mesh(size, align_corners, theta.dtype)
+    along = (column * axis[..., None] for column, axis in zip(columns, axes, strict=True))
+    return sum(along, start=jnp.zeros((), theta.dtype)) + shift

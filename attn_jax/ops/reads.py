@@ -9,22 +9,12 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from attn_jax.ops.common import Size
+from attn_jax.ops.common import pair as _pair
+from attn_jax.ops.common import wide as _wide
 from attn_jax.ops.grids import affine_grid, to_pixels
 from attn_jax.ops.sampling import grid_sample
 from attn_jax.types import Read
-
-Size = int | tuple[int, int]
-
-
-def _pair(size: Size) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be at least 1; got {size}")
-    return height, width
-
-
-def _wide(x: Array) -> jnp.dtype:
-    return jnp.promote_types(x.dtype, jnp.float32)
 
 
 def weighted_sum() -> Read:

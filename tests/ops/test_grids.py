@@ -1,6 +1,8 @@
 """Grids against onnx and by hand; coordinates and pixels are each other's inverse."""
 
 import functools
+import re
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +34,13 @@ def reference(theta, size, align_corners):
     return ReferenceEvaluator(node).run(None, feeds)[0]
 
 
+def transforms(rank, count=100):
+    shape = (count, rank, rank + 1)
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
 def node_cases():
-    """The onnx package's own 2-d cases, recorded by running what exports them."""
+    """The onnx package's own cases, recorded by running what exports them."""
     cases = []
 
     def record(node, inputs, outputs, name):
@@ -42,18 +49,44 @@ def node_cases():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(affinegrid, "expect", record)
         affinegrid.AffineGrid.export_2d_no_reference_evaluator()
+        affinegrid.AffineGrid.export_3d_no_reference_evaluator()
     return cases
 
 
 # onnx's own grid divides by zero for a single aligned sample, so only the unaligned has one.
 @pytest.mark.parametrize(
     ("size", "align_corners"),
-    [((4, 3), False), ((4, 3), True), ((1, 6), False), ((5, 1), False), ((2, 7), True)],
+    [
+        ((4, 3), False),
+        ((4, 3), True),
+        ((1, 6), False),
+        ((5, 1), False),
+        ((2, 7), True),
+        ((3, 4, 5), True),
+        ((1, 2, 4), False),
+    ],
 )
 def test_random_transforms_agree_with_the_onnx_reference(size, align_corners):
-    theta = np.random.default_rng(0).normal(size=(100, 2, 3)).astype(np.float32)
+    theta = transforms(len(size))
     ours = batched(theta, size, align_corners)
     np.testing.assert_allclose(ours, reference(theta, size, align_corners), atol=1e-5)
+
+
+# torch warns of one aligned pixel: its answer there changed once, to the middle, as is ours.
+@pytest.mark.filterwarnings("ignore:Since version 1.3.0, affine_grid behavior:UserWarning")
+@BOTH
+@pytest.mark.parametrize("size", [(4, 3), (1, 5), (1, 1), (3, 4, 5), (2, 1, 3), (1, 1, 1)])
+def test_random_transforms_agree_with_torch_in_float64(size, align_corners):
+    torch = pytest.importorskip("torch")
+    theta = transforms(len(size)).astype(np.float64)
+    shape = (len(theta), 1, *size)
+    theirs = torch.nn.functional.affine_grid(
+        torch.tensor(theta), shape, align_corners=align_corners
+    )
+    with jax.enable_x64(True):
+        ours = batched(jnp.asarray(theta), size, align_corners)
+    assert ours.dtype == np.float64
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-9)
 
 
 @pytest.mark.parametrize(("node", "theta", "size", "expected"), node_cases())
@@ -63,8 +96,9 @@ def test_onnx_node_cases(node, theta, size, expected):
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-def test_both_conventions_have_a_node_case():
-    assert {bool(case.values[0].attribute[0].i) for case in node_cases()} == {False, True}
+def test_both_conventions_have_a_node_case_in_both_dimensions():
+    met = {(case.values[1].shape[1], bool(case.values[0].attribute[0].i)) for case in node_cases()}
+    assert met == {(2, False), (2, True), (3, False), (3, True)}
 
 
 @pytest.mark.parametrize(("align_corners", "edge"), [(False, 0.75), (True, 1.0)])
@@ -95,6 +129,30 @@ def test_coordinates_are_float32_even_from_a_narrow_theta(dtype):
     grid = grid_of(IDENTITY.astype(dtype), (1, 513))
     assert grid.dtype == jnp.float32
     np.testing.assert_allclose(grid[0, :, 0], (2 * np.arange(513) + 1) / 513 - 1, atol=1e-6)
+
+
+@BOTH
+def test_in_three_dimensions_x_runs_along_the_last_axis_and_z_along_the_first(align_corners):
+    grid = grid_of(jnp.eye(3, 4), (2, 3, 5), align_corners=align_corners)
+    assert grid.shape == (2, 3, 5, 3)
+    for axis, (name, size) in enumerate((("z", 2), ("y", 3), ("x", 5))):
+        expected = axis_coordinates(size, align_corners).reshape(
+            [-1 if i == axis else 1 for i in range(3)]
+        )
+        np.testing.assert_array_equal(
+            grid[..., "xyz".index(name)], np.broadcast_to(expected, (2, 3, 5))
+        )
+
+
+@BOTH
+@SIZES
+def test_axis_coordinates_are_the_rational_numbers_rounded_once(size, align_corners):
+    steps = size - 1 if align_corners else size
+    exact = [float(Fraction(2 * i + 1 - size, max(steps, 1))) for i in range(size)]
+    np.testing.assert_array_equal(axis_coordinates(size, align_corners), np.float32(exact))
+    with jax.enable_x64(True):
+        wide = axis_coordinates(size, align_corners, dtype=jnp.float64)
+        np.testing.assert_array_equal(wide, exact)
 
 
 def test_grid_is_differentiable_in_theta():
@@ -129,13 +187,30 @@ def test_to_pixels_undoes_the_definition(size, align_corners, pixel):
 @pytest.mark.usefixtures("bad_input")
 @pytest.mark.parametrize("shape", [(2, 2), (3, 2), (6,), (1, 2, 3)])
 def test_theta_of_another_shape_is_refused(shape):
-    with pytest.raises(ValueError, match=r"theta must have shape \(2, 3\); got \(" + f"{shape[0]}"):
+    with pytest.raises(
+        ValueError, match=r"theta must have shape \(2, 3\) .* got " + re.escape(f"{shape}")
+    ):
         affine_grid(jnp.zeros(shape), (4, 4))
 
 
-@pytest.mark.parametrize("size", [(0, 4), (4, 0), (-1, 4)])
+@pytest.mark.usefixtures("bad_input")
+@pytest.mark.parametrize(("shape", "size"), [((2, 3), (2, 4, 4)), ((3, 4), (4, 4))])
+def test_theta_of_another_dimension_than_the_size_is_refused(shape, size):
+    expected = re.escape(f"{(len(size), len(size) + 1)} for a size of {len(size)} axes")
+    with pytest.raises(ValueError, match=expected + ".* got " + re.escape(f"{shape}")):
+        affine_grid(jnp.zeros(shape), size)
+
+
+@pytest.mark.usefixtures("bad_input")
+@pytest.mark.parametrize("size", [(4,), (2, 2, 2, 2)])
+def test_a_size_of_another_dimension_is_refused(size):
+    with pytest.raises(ValueError, match=re.escape(f"(h, w) or (d, h, w); got {size}")):
+        affine_grid(IDENTITY, size)
+
+
+@pytest.mark.parametrize("size", [(0, 4), (4, 0), (-1, 4), (2, 0, 4)])
 def test_an_empty_output_is_refused(size):
     with pytest.raises(
-        ValueError, match=rf"size must be .* at least 1; got \({size[0]}, {size[1]}\)"
+        ValueError, match=r"size must be .* at least 1; got " + re.escape(f"{size}")
     ):
-        affine_grid(IDENTITY, size)
+        affine_grid(jnp.eye(len(size), len(size) + 1), size)

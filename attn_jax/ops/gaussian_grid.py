@@ -1,0 +1,95 @@
+"""The Gaussian grid of DRAW: a glimpse whose place, width, blur and brightness are all smooth."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from attn_jax.ops.common import wide
+from attn_jax.types import Read
+
+# Beyond it, exponentials would leave float32, and places are far outside.
+_LIMIT = 30.0
+
+
+def gaussian_filters(
+    where: Float[Array, "5"], samples: int, image: tuple[int, int]
+) -> tuple[Float[Array, "N H"], Float[Array, "N W"], Float[Array, ""]]:
+    """F_Y, F_X and gamma of a grid of N x N Gaussians  (Gregor et al. 2015, eqs. 19-26).
+
+    where = (g_X, g_Y, log sigma^2, log delta, log gamma). With pixels counted from 1,
+    F_X[i, a] = exp(-(a - mu_i)^2 / (2 sigma^2)) / Z_i, where Z_i makes every filter sum to 1,
+    mu_i = (W + 1) (g_X + 1) / 2 + (i - N / 2 - 0.5) stride,
+    stride = (max(H, W) - 1) / (N - 1) delta.
+
+    Args:
+      where: see above; each entry is held in [-30, 30], with gradient 0 beyond. +-1 are one
+        pixel outside the first and the last pixel's centre, as in the paper.
+      samples: N, at least 1.
+      image: (H, W).
+
+    Returns:
+      F_Y, F_X, gamma, at least float32.
+
+    Raises:
+      ValueError: if where is not [5] or samples is below 1.
+
+    >>> rows, columns, gamma = gaussian_filters(jnp.zeros(5), 3, (5, 7))
+    >>> columns[1].argmax().item(), gamma.item()
+    (3, 1.0)
+    """
+    if where.shape != (5,):
+        raise ValueError(f"where must have shape (5,); got {where.shape}")
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1; got {samples}")
+    g_x, g_y, log_variance, log_delta, log_gamma = jnp.clip(
+        where.astype(wide(where)), -_LIMIT, _LIMIT
+    )
+    stride = (max(image) - 1) / max(samples - 1, 1) * jnp.exp(log_delta)
+    offsets = (jnp.arange(samples) - (samples - 1) / 2) * stride
+    precision = jnp.exp(-log_variance)
+
+    def filters(g: Array, size: int) -> Array:
+        middles = ((size + 1) * (g + 1) - 2) / 2 + offsets  # counted from 0
+        # From the pixel c nearest to mu: (a - mu)^2 = (a - c) (a - c - 2 (mu - c)) + (mu - c)^2.
+        # The last term is in Z too; without it a filter far outside still sums to 1.
+        nearest = jnp.round(jnp.clip(middles, 0, size - 1))[:, None]
+        steps = jnp.arange(size)[None] - nearest
+        square = steps * (steps - 2 * (middles[:, None] - nearest))
+        weights = jnp.exp(-square * precision / 2)
+        return weights / weights.sum(1, keepdims=True)
+
+    return filters(g_y, image[0]), filters(g_x, image[1]), jnp.exp(log_gamma)
+
+
+def gaussian_grid(size: int) -> Read:
+    """x' = gamma F_Y x F_X^T: DRAW's read, by two matrix products  (Gregor et al. 2015, eq. 27).
+
+    Args:
+      size: N, so that the glimpse has N x N samples.
+
+    Returns:
+      A read of images [H, W, C] at where [5], see `gaussian_filters`: [N, N, C].
+
+    Raises:
+      ValueError: if size is below 1.
+
+    Reference: Gregor et al. 2015, DRAW: A Recurrent Neural Network For Image Generation.
+
+    >>> gaussian_grid(4).apply(jnp.ones((28, 28, 1)), jnp.zeros(5)).shape
+    (4, 4, 1)
+    """
+    if size < 1:
+        raise ValueError(f"size must be at least 1; got {size}")
+
+    def apply(image: Float[Array, "H W C"], where: Float[Array, "5"]) -> Float[Array, "N N C"]:
+        if image.ndim != 3:
+            raise ValueError(f"a glimpse reads an image [H, W, C]; got shape {image.shape}")
+        rows, columns, gamma = gaussian_filters(where, size, image.shape[:2])
+        dtype = jnp.promote_types(wide(image), rows.dtype)
+        exact = jax.lax.Precision.HIGHEST
+        strips = jnp.einsum("iH,HWC->iWC", rows, image.astype(dtype), precision=exact)
+        glimpse = jnp.einsum("iWC,jW->ijC", strips, columns, precision=exact)
+        return (gamma * glimpse).astype(image.dtype)
+
+    return Read(apply, "gaussian_grid")

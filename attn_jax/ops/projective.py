@@ -1,0 +1,61 @@
+"""Grids of homographies: the plane seen at an angle."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from attn_jax.ops.common import check_invertible, is_singular, wide
+from attn_jax.ops.grids import mesh
+
+
+def projective_grid(
+    homography: Float[Array, "3 3"], size: tuple[int, int], *, align_corners: bool = False
+) -> Float[Array, "h w 2"]:
+    """Where a homography reads: (u, v, w)^T = H (x_i, y_i, 1)^T, S_i = (u / w, v / w).
+
+    H and c H, c != 0, are the same. Where w is 0 to rounding, or the quotient too far away to be
+    known, both coordinates are +inf, with gradient 0: samplers give zero or their fill there.
+    A traced H that is singular is such everywhere; one that holds NaN gives NaN.
+
+    Args:
+      homography: H, from output to input coordinates in [-1, 1].
+      size: (h, w) of the output.
+      align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
+
+    Returns:
+      The grid of (x, y), at least float32.
+
+    Raises:
+      ValueError: if H is not [3, 3], is known to be singular or not finite, or a size is below 1.
+
+    Reference: Hartley and Zisserman, Multiple View Geometry, 2004, section 2.3.
+
+    >>> tilt = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 1.0]])
+    >>> projective_grid(tilt, (3, 3), align_corners=True)[0, 0].tolist()
+    [-2.0, -2.0]
+    """
+    if homography.shape != (3, 3):
+        raise ValueError(f"homography must have shape (3, 3); got {homography.shape}")
+    if len(size) != 2:
+        raise ValueError(f"size must be (h, w); got {size}")
+    check_invertible("homography", homography)
+    h = homography.astype(wide(homography))
+    x, y = mesh(size, align_corners, h.dtype)
+    u, v, w = (a * x + b * y + c for a, b, c in h / _scale(h[2]))
+    # The rounding of w, with room for a compiler that computes it twice. Comparisons with NaN are
+    # false; a quotient beyond 1 / rounding would not even say which pixel.
+    rounding = 8 * jnp.finfo(h.dtype).eps
+    known = jnp.isfinite(w) & (jnp.abs(w) > rounding * jnp.maximum(1, jnp.maximum(abs(u), abs(v))))
+    known &= ~is_singular(h)
+    # What is not known is replaced before the division too: its gradient would be NaN.
+    u, v, w = (jnp.where(known, part, 1) for part in (u, v, w))
+    nowhere = jnp.where(jnp.isnan(h).any(), jnp.nan, jnp.inf)
+    return jnp.where(known[..., None], jnp.stack([u / w, v / w], -1), nowhere)
+
+
+def _scale(row: Array) -> Array:
+    """The largest entry of the row that gives w: that much rounding is seen against 1."""
+    largest = jax.lax.stop_gradient(jnp.abs(row).max())
+    usable = jnp.isfinite(largest) & (largest >= jnp.finfo(row.dtype).tiny)
+    return jnp.where(usable, largest, 1)

@@ -1,0 +1,146 @@
+"""Grids of thin-plate splines: the smoothest warp that moves some points to others."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from attn_jax.ops.common import Size, is_concrete, pair, wide
+from attn_jax.ops.grids import centres
+
+# Of the layout's extent: nearer points coincide, a narrower layout is a line.
+_DEGENERATE = 1e-6
+
+
+def control_grid(count: Size, extent: float = 1.0) -> Float[np.ndarray, "K 2"]:
+    """A regular layout of control points: rows x columns of (x, y) over [-extent, extent]^2.
+
+    Args:
+      count: rows = columns, or (rows, columns), at least 2 each.
+      extent: the coordinate of the outermost points.
+
+    Returns:
+      The points row by row, of NumPy: a layout must be known while tracing.
+
+    Raises:
+      ValueError: if a count is below 2.
+
+    >>> control_grid(2).tolist()
+    [[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]]
+    """
+    rows, columns = pair(count)
+    if min(rows, columns) < 2:
+        raise ValueError(f"count must be at least 2 each way; got {count}")
+    y, x = (np.linspace(-extent, extent, n) for n in (rows, columns))
+    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+
+
+def thin_plate_spline_grid(
+    points: Float[Array, "K 2"],
+    size: tuple[int, int],
+    *,
+    control: Float[Array, "K 2"] | Float[np.ndarray, "K 2"],
+    align_corners: bool = False,
+) -> Float[Array, "h w 2"]:
+    """Where the thin-plate spline f reads that takes control_k to points_k: S_i = f(x_i, y_i).
+
+    f(p) = a_0 + A p + sum_k w_k phi(|p - control_k|), phi(r) = r^2 log r, which is linear in the
+    points: S = M points. M [h w, K] holds the layout's linear solve, made once in float64 while
+    tracing and kept, so that a call is one matrix product.
+
+    Args:
+      points: where the control points are read: (x, y) in input coordinates.
+      size: (h, w) of the output.
+      control: their places in output coordinates, known while tracing; see `control_grid`.
+      align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
+
+    Returns:
+      The grid of (x, y), at least float32.
+
+    Raises:
+      ValueError: if points or control are not [K, 2] with one K, the control points coincide or
+        lie on a line, or a size is below 1.
+      TypeError: if control is traced.
+
+    Reference: Bookstein 1989, Principal warps.
+
+    >>> control = control_grid(2)
+    >>> thin_plate_spline_grid(jnp.asarray(control) + 0.5, (1, 1), control=control).tolist()
+    [[[0.5, 0.5]]]
+    """
+    layout = checked_layout(control)
+    if points.shape != layout.shape:
+        raise ValueError(
+            f"points must have the shape of control, {layout.shape}; got {points.shape}"
+        )
+    m = _weights(tuple(map(tuple, layout.tolist())), pair(size), align_corners)
+    dtype = wide(points)
+    # At less than the highest precision a matrix unit would round the coordinates.
+    return jnp.tensordot(
+        jnp.asarray(m, dtype), points.astype(dtype), 1, precision=jax.lax.Precision.HIGHEST
+    )
+
+
+def checked_layout(
+    control: Float[Array, "K 2"] | Float[np.ndarray, "K 2"],
+) -> Float[np.ndarray, "K 2"]:
+    """The control points in float64, if they determine a spline.
+
+    Raises:
+      ValueError: if they are not [K, 2], not finite, coincide or lie on a line.
+      TypeError: if they are traced.
+    """
+    if not is_concrete(control):
+        raise TypeError("control must be known while tracing: close over it; got a traced array")
+    if control.ndim != 2 or control.shape[1] != 2:
+        raise ValueError(f"control must be [K, 2]; got shape {control.shape}")
+    control = np.asarray(control, np.float64)
+    if len(control) < 3 or not np.isfinite(control).all():
+        raise ValueError(
+            f"control points must be at least three, and finite; got {control.tolist()}"
+        )
+    spread = np.linalg.svd(control - control.mean(0), compute_uv=False)
+    apart = np.sqrt(_squares(control, control))
+    np.fill_diagonal(apart, np.inf)
+    i, j = np.unravel_index(apart.argmin(), apart.shape)
+    if apart[i, j] <= _DEGENERATE * spread[0]:
+        raise ValueError(
+            f"control points must differ; got {control[i].tolist()} at {min(i, j)} and {max(i, j)}"
+        )
+    if spread[1] <= _DEGENERATE * spread[0]:
+        raise ValueError(f"control points must not lie on one line; got {control.tolist()}")
+    return control
+
+
+def _squares(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """|p_i - q_j|^2."""
+    return ((p[:, None] - q[None]) ** 2).sum(-1)
+
+
+def _basis(p: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """[phi(|p_i - c_k|), 1, p_i], of which a spline is a combination; 0 log 0 = 0."""
+    square = _squares(p, control)
+    phi = square * np.log(np.where(square > 0, square, 1.0)) / 2
+    return np.hstack([phi, np.ones((len(p), 1)), p])
+
+
+@functools.lru_cache(maxsize=16)
+def _weights(
+    layout: tuple[tuple[float, float], ...], size: tuple[int, int], align_corners: bool
+) -> np.ndarray:
+    """M [h, w, K]: what each control point contributes to each place."""
+    y, x = (centres(n, align_corners) for n in size)
+    places = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    return (_basis(places, np.array(layout)) @ _solution(layout)).reshape(*size, len(layout))
+
+
+@functools.lru_cache(maxsize=16)
+def _solution(layout: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """[K + 3, K]: the spline's coefficients of the points. The w_k bend only: P^T w = 0."""
+    control = np.array(layout)
+    top = _basis(control, control)
+    bottom = np.hstack([top[:, len(control) :].T, np.zeros((3, 3))])
+    return np.linalg.inv(np.vstack([top, bottom]))[:, : len(control)]
