@@ -5,12 +5,13 @@ from math import ceil, floor
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from attn_jax.ops.grids import to_pixels
 from attn_jax.ops.kernels import Kernel
 
-# The names of jnp.pad: by padding, or of reflection by align_corners.
+# The names that NumPy's pad has for them; reflection's depends on align_corners.
 PADDINGS: Mapping[str, str | None] = {
     "zeros": "constant",
     "border": "edge",
@@ -82,17 +83,35 @@ class Outside(NamedTuple):
             return max(0, -round(low)), max(0, ceil(high) - (size - 1))
         return max(0, kernel.half - 1 - floor(low)), max(0, floor(high) + kernel.half - (size - 1))
 
+    def pixel(self, tap: Array, size: int) -> tuple[Array, Array | None]:
+        """The pixel of an axis that a tap of a settled place reads, and whether it is inside.
+
+        None instead of a mask: always, for what is outside is read from inside.
+        """
+        if self._filled:
+            return jnp.clip(tap, 0, size - 1), (tap >= 0) & (tap < size)
+        if self.padding == "border" or (self.padding == "reflection" and self.kernel.taps <= 2):
+            return jnp.clip(tap, 0, size - 1), None
+        before, after = self.margins(size)
+        table = np.pad(np.arange(size, dtype=np.int32), (before, after), mode=self._numpy_mode)
+        return jnp.asarray(table)[tap + before], None
+
     def widen(self, image: Array, fill: Array) -> Array:
-        """The image with its margins on every axis but the last."""
+        """The image with its margins on every axis but the last: linear in both."""
         widths = [*map(self.margins, image.shape[:-1]), (0, 0)]
-        if not any(map(any, widths)):
-            return image
-        how = PADDINGS[self.padding] or _REFLECTION[self.align_corners]
-        wide = jnp.pad(image, widths, mode=how)
+        wide = jnp.pad(image, widths, mode=self._numpy_mode)
         if self.padding != "constant":
             return wide
         inside = jnp.pad(jnp.ones((*image.shape[:-1], 1), bool), widths)
         return jnp.where(inside, wide, fill)
+
+    @property
+    def _filled(self) -> bool:
+        return self._numpy_mode == "constant"
+
+    @property
+    def _numpy_mode(self) -> str:
+        return PADDINGS[self.padding] or _REFLECTION[self.align_corners]
 
 
 def _modulo(x: Array, period: int) -> Array:

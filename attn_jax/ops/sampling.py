@@ -82,10 +82,8 @@ def _xla(
     *sizes, channels = image.shape
     flat = grid.reshape(-1, len(sizes))[:, ::-1]  # x, y, z to the image's order of axes
     place = [outside.settle(flat[:, axis], size) for axis, size in enumerate(sizes)]
-    # Widened before it is read, not after: gradients are summed wide.
-    padded = outside.widen(image.astype(grid.dtype), fill)
-    before = tuple(outside.margins(size)[0] for size in sizes)
-    out = sample_windows(outside.kernel, before, padded, jnp.stack(place, -1))
+    # Widened in dtype before it is read, not after: gradients are summed wide.
+    out = sample_windows(outside, image.astype(grid.dtype), fill, jnp.stack(place, -1))
     return out.reshape(*grid.shape[:-1], channels).astype(image.dtype)
 
 
