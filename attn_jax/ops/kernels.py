@@ -55,13 +55,17 @@ def _lanczos3(t: Array) -> list[Array]:
     """sinc(d) sinc(d/3) / sum of the six: unnormalised, a constant would not stay one."""
     # |sin(pi d)| is the same for all taps, and exactly 0 on a pixel: the others then weigh nothing.
     sine = jnp.sin(np.pi * jnp.minimum(t, 1 - t)) / np.pi
-    raw = []
-    for tap in range(-2, 4):
-        d = tap - t if tap > 0 else t - tap
-        sign = 1 if tap in (-2, 0, 1, 3) else -1
+    third = np.pi / 3
+
+    def beside(d: Array) -> Array:  # |d| <= 1
         near = d < 0.5
-        sinc = jnp.where(near, jnp.sinc(d), sign * sine / jnp.where(near, 1.0, d))
-        raw.append(sinc * jnp.sinc(d / 3))
+        sinc = jnp.where(near, jnp.sinc(jnp.where(near, d, 0.0)), sine / jnp.where(near, 1.0, d))
+        return sinc * jnp.sinc(d / 3)
+
+    def beyond(d: Array) -> Array:  # 1 <= |d| <= 3, up to the sign
+        return sine * jnp.sin(third * d) / (third * d * d)
+
+    raw = [beyond(t + 2), -beyond(t + 1), beside(t), beside(1 - t), -beyond(2 - t), beyond(3 - t)]
     total = sum(raw[1:], raw[0])
     return [weight / total for weight in raw]
 
