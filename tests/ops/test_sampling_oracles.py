@@ -1,6 +1,5 @@
 """Every mode, padding, alignment and dimension against onnx, a float64 oracle, SciPy and torch."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
