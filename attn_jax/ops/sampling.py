@@ -1,70 +1,129 @@
-"""Reading an image at real-valued places."""
+"""Reading an image or a volume at real-valued places."""
+
+from numbers import Number
 
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.grids import to_pixels
+from attn_jax.ops.kernels import KERNELS
+from attn_jax.ops.padding import PADDINGS, Outside
+from attn_jax.ops.windows import sample_windows
 
-_MODES = ("bilinear",)
-_PADDINGS = ("zeros",)
+_IMPLEMENTATIONS = ("xla", "native", None)
 
 
 def grid_sample(
-    image: Float[Array, "H W C"],
-    grid: Float[Array, "*n 2"],
+    image: Float[Array, "*size C"],
+    grid: Float[Array, "*n d"],
     *,
     mode: str = "bilinear",
     padding: str = "zeros",
+    fill: float | Float[Array, ""] | Float[Array, "C"] = 0.0,
     align_corners: bool = False,
+    implementation: str | None = None,
 ) -> Float[Array, "*n C"]:
-    """out_i = sum_uv in[v, u] max(0, 1 - |x_i - u|) max(0, 1 - |y_i - v|)  (Jaderberg 2015, eq. 5).
+    """out_i = sum_uv in[v, u] k(x_i - u) k(y_i - v)  (Jaderberg et al. 2015, eq. 3).
+
+    The kernels k, by mode: "nearest", one pixel, half to even; "bilinear", max(0, 1 - |d|), also
+    of volumes; "bicubic", Keys' with a = -0.75 as in PyTorch; "lanczos3", sinc(d) sinc(d/3) on
+    |d| < 3, its weights normalised to a sum of one.
+
+    What is outside, by padding: "zeros"; "constant", `fill`; "border", the nearest border pixel;
+    "reflection", mirrored about the border pixels' outer edges, with align_corners their centres;
+    "wrap", repeated: pixel n is pixel n mod the size, whatever align_corners.
+
+    A NaN coordinate reads as -1. An infinite one reads nothing (zeros), `fill` (constant), the edge
+    (border), and as -1 in reflection and wrap.
+
+    Differentiable to image, grid and fill, in forward and reverse mode and again. The result is
+    piecewise constant in the grid for "nearest", outside with "zeros" and "constant", and outside
+    with "border" unless the kernel still reaches in: its gradient is 0 there, and at coordinates
+    that are not finite. At kinks it is PyTorch's: of "bilinear" the derivative from the right.
 
     Args:
-      image: the input.
-      grid: (x, y) in [-1, 1] for each place to read; anything outside is allowed.
-      mode: "bilinear".
-      padding: "zeros", what lies outside the image.
+      image: [H, W, C], or a volume [D, H, W, C]; at least one pixel on every axis.
+      grid: (x, y) for each place to read, (x, y, z) in a volume, in [-1, 1]; anything is allowed.
+      mode: "nearest", "bilinear", "bicubic" or "lanczos3"; the last two for images alone.
+      padding: "zeros", "border", "reflection", "wrap" or "constant".
+      fill: what "constant" pads with, a scalar or [C]; for it alone.
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
+      implementation: "xla", "native" or None, the best that is available.
 
     Returns:
-      The image at the grid's places, in the image's dtype; coordinates and weights are
-      computed in at least float32.
+      The image at the grid's places, in the image's dtype; coordinates, weights and sums are
+      in at least float32.
 
     Raises:
-      ValueError: for a wrong rank, a grid whose last axis is not 2, an unknown mode or padding.
-      TypeError: for an integer image.
+      ValueError: for a wrong rank, an empty axis, a grid that does not fit, an unknown mode,
+        padding or implementation, fill without "constant" or of a wrong shape, "bicubic" or
+        "lanczos3" of a volume.
+      TypeError: for an image, grid or fill that is not floating point.
 
     >>> image = jnp.arange(4.0).reshape(2, 2, 1)
     >>> grid_sample(image, jnp.array([0.0, 0.0])).tolist()  # between all four
     [1.5]
+    >>> grid_sample(image, jnp.array([0.0, -3.0]), padding="constant", fill=7.0).tolist()
+    [7.0]
     """
-    _check(image, grid, mode, padding)
-    height, width, _ = image.shape
+    image, grid, fill_array = jnp.asarray(image), jnp.asarray(grid), jnp.asarray(fill)
+    _check_names(mode, padding, implementation)
+    _check_arrays(image, grid, mode)
+    _check_fill(fill, fill_array, padding, image.shape[-1])
     wide = jnp.promote_types(jnp.promote_types(image.dtype, grid.dtype), jnp.float32)
-    # Held just outside: of a coordinate that overflows, the gradient would be NaN.
-    x = jnp.clip(to_pixels(grid[..., 0].astype(wide), width, align_corners), -2, width + 1)
-    y = jnp.clip(to_pixels(grid[..., 1].astype(wide), height, align_corners), -2, height + 1)
-    left, top = jnp.floor(x), jnp.floor(y)
-    out = jnp.zeros((), wide)
-    for u in (left, left + 1):
-        for v in (top, top + 1):
-            inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-            row = jnp.clip(v, 0, height - 1).astype(jnp.int32)
-            column = jnp.clip(u, 0, width - 1).astype(jnp.int32)
-            weight = jnp.where(inside, (1 - jnp.abs(x - u)) * (1 - jnp.abs(y - v)), 0.0)
-            out = out + weight[..., None] * image[row, column].astype(wide)
-    return out.astype(image.dtype)
+    # Where another implementation is to be plugged in: the same arguments, the same result.
+    return _xla(image, grid.astype(wide), fill_array.astype(wide), mode, padding, align_corners)
 
 
-def _check(image: Array, grid: Array, mode: str, padding: str) -> None:
-    if image.ndim != 3:
-        raise ValueError(f"image must be [H, W, C]; got shape {image.shape}")
-    if not jnp.issubdtype(image.dtype, jnp.floating):
-        raise TypeError(f"image must be floating point; got {image.dtype}")
-    if grid.ndim < 1 or grid.shape[-1] != 2:
-        raise ValueError(f"grid must be [..., 2], the last axis (x, y); got shape {grid.shape}")
-    if mode not in _MODES:
-        raise ValueError(f"mode must be one of {_MODES}; got {mode!r}")
-    if padding not in _PADDINGS:
-        raise ValueError(f"padding must be one of {_PADDINGS}; got {padding!r}")
+def _xla(
+    image: Array, grid: Array, fill: Array, mode: str, padding: str, align_corners: bool
+) -> Array:
+    outside = Outside(padding, KERNELS[mode], align_corners)
+    *sizes, channels = image.shape
+    flat = grid.reshape(-1, len(sizes))[:, ::-1]  # x, y, z to the image's order of axes
+    place = [outside.settle(flat[:, axis], size) for axis, size in enumerate(sizes)]
+    # Widened in dtype before it is read, not after: gradients are summed wide.
+    out = sample_windows(outside, image.astype(grid.dtype), fill, jnp.stack(place, -1))
+    return out.reshape(*grid.shape[:-1], channels).astype(image.dtype)
+
+
+def _check_names(mode: str, padding: str, implementation: str | None) -> None:
+    if mode not in KERNELS:
+        raise ValueError(f"mode must be one of {tuple(KERNELS)}; got {mode!r}")
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {tuple(PADDINGS)}; got {padding!r}")
+    if implementation not in _IMPLEMENTATIONS:
+        raise ValueError(
+            f"implementation must be one of {_IMPLEMENTATIONS}; got {implementation!r}"
+        )
+    if implementation == "native":
+        raise ValueError("implementation 'native' is not available here; expected 'xla' or None")
+
+
+def _check_arrays(image: Array, grid: Array, mode: str) -> None:
+    if image.ndim not in (3, 4):
+        raise ValueError(f"image must be [H, W, C] or [D, H, W, C]; got shape {image.shape}")
+    if 0 in image.shape[:-1]:
+        raise ValueError(f"image must have a pixel on every axis; got shape {image.shape}")
+    for name, array in (("image", image), ("grid", grid)):
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(f"{name} must be floating point; got {array.dtype}")
+    dims = image.ndim - 1
+    if grid.ndim < 1 or grid.shape[-1] != dims:
+        what = "an image [H, W, C]" if dims == 2 else "a volume [D, H, W, C]"
+        axes = "(x, y)" if dims == 2 else "(x, y, z)"
+        raise ValueError(
+            f"grid must be [..., {dims}] for {what}, the last axis {axes}; got shape {grid.shape}"
+        )
+    if dims == 3 and not KERNELS[mode].volumes:
+        volumes = tuple(name for name, kernel in KERNELS.items() if kernel.volumes)
+        raise ValueError(f"mode must be one of {volumes} for a volume [D, H, W, C]; got {mode!r}")
+
+
+def _check_fill(fill: object, array: Array, padding: str, channels: int) -> None:
+    if padding != "constant" and not (isinstance(fill, Number) and fill == 0):
+        raise ValueError(f"fill belongs to padding='constant' alone; got padding={padding!r}")
+    if array.shape not in ((), (channels,)):
+        raise ValueError(f"fill must be a scalar or [C] = ({channels},); got shape {array.shape}")
+    if not isinstance(fill, Number) and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"fill must be floating point; got {array.dtype}")

@@ -1,0 +1,120 @@
+"""What lies outside an image: places brought within reach of it, and the image widened to them."""
+
+from collections.abc import Mapping
+from math import ceil, floor
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from attn_jax.ops.grids import to_pixels
+from attn_jax.ops.kernels import Kernel
+
+# The names that NumPy's pad has for them; reflection's depends on align_corners.
+PADDINGS: Mapping[str, str | None] = {
+    "zeros": "constant",
+    "border": "edge",
+    "reflection": None,
+    "wrap": "wrap",
+    "constant": "constant",
+}
+_REFLECTION = {False: "symmetric", True: "reflect"}
+
+
+class Outside(NamedTuple):
+    """How the outside of an image is read.
+
+    Attributes:
+      padding: a name of `PADDINGS`.
+      kernel: whose taps reach outside.
+      align_corners: whether reflection is about the border pixels' centres or their outer edges.
+    """
+
+    padding: str
+    kernel: Kernel
+    align_corners: bool
+
+    def range(self, size: int) -> tuple[float, float]:
+        """Where `settle` may leave a place on an axis of `size` pixels."""
+        inside = (0.0, size - 1.0)
+        if self.padding == "wrap":
+            return 0.0, float(size)
+        if self.kernel.taps <= 2 and self.padding in ("border", "reflection"):
+            return inside
+        if self.padding == "reflection":
+            return inside if self.align_corners else (-0.5, size - 0.5)
+        # Beyond these no tap is in the image, and a derivative is 0.
+        return -self.kernel.half - 1.0, size - 1.0 + max(self.kernel.half, 1)
+
+    def settle(self, coordinate: Array, size: int) -> Array:
+        """The place, in pixels, that a coordinate in [-1, 1] reads; finite whatever it is.
+
+        NaN reads as -1; so does an infinity where there is no edge to go to (reflection, wrap), one
+        that only overflows in pixels included. Derivatives there are 0.
+        """
+        pixel = to_pixels(coordinate, size, self.align_corners)
+        edgeless = self.padding in ("reflection", "wrap")
+        lost = ~jnp.isfinite(pixel) if edgeless else jnp.isnan(pixel)
+        pixel = jnp.where(lost, 0.0 if self.align_corners else -0.5, pixel)
+        low, high = self.range(size)
+        if self.padding == "wrap":
+            pixel = _modulo(pixel, size)
+        if self.padding == "reflection":
+            pixel = self._reflect(pixel, size)
+        if self.padding != "wrap":
+            # Its derivative is 0 on the bounds themselves too, as PyTorch's is.
+            pixel = lax.clamp(jnp.asarray(low, pixel.dtype), pixel, jnp.asarray(high, pixel.dtype))
+        return pixel
+
+    def _reflect(self, pixel: Array, size: int) -> Array:
+        low = 0.0 if self.align_corners else -0.5
+        span = size - 1 if self.align_corners else size
+        if span == 0:
+            return jnp.zeros_like(pixel)
+        beyond = _modulo(jnp.abs(pixel - low), 2 * span)
+        return low + jnp.minimum(beyond, 2 * span - beyond)
+
+    def margins(self, size: int) -> tuple[int, int]:
+        """How many pixels before and after an axis the taps of settled places can reach."""
+        low, high = self.range(size)
+        kernel = self.kernel
+        if kernel.weights is None:
+            return max(0, -round(low)), max(0, ceil(high) - (size - 1))
+        return max(0, kernel.half - 1 - floor(low)), max(0, floor(high) + kernel.half - (size - 1))
+
+    def pixel(self, tap: Array, size: int) -> tuple[Array, Array | None]:
+        """The pixel of an axis that a tap of a settled place reads, and whether it is inside.
+
+        None instead of a mask: always, for what is outside is read from inside.
+        """
+        if self._filled:
+            return jnp.clip(tap, 0, size - 1), (tap >= 0) & (tap < size)
+        if self.padding == "border" or (self.padding == "reflection" and self.kernel.taps <= 2):
+            return jnp.clip(tap, 0, size - 1), None
+        before, after = self.margins(size)
+        table = np.pad(np.arange(size, dtype=np.int32), (before, after), mode=self._numpy_mode)
+        return jnp.asarray(table)[tap + before], None
+
+    def widen(self, image: Array, fill: Array) -> Array:
+        """The image with its margins on every axis but the last: linear in both."""
+        widths = [*map(self.margins, image.shape[:-1]), (0, 0)]
+        wide = jnp.pad(image, widths, mode=self._numpy_mode)
+        if self.padding != "constant":
+            return wide
+        inside = jnp.pad(jnp.ones((*image.shape[:-1], 1), bool), widths)
+        return jnp.where(inside, wide, fill)
+
+    @property
+    def _filled(self) -> bool:
+        return self._numpy_mode == "constant"
+
+    @property
+    def _numpy_mode(self) -> str:
+        return PADDINGS[self.padding] or _REFLECTION[self.align_corners]
+
+
+def _modulo(x: Array, period: int) -> Array:
+    """x mod period, in [0, period]; 0 where x is so large that its floor is rounded away."""
+    rest = x - period * jnp.floor(x / period)
+    return jnp.where((rest >= 0) & (rest <= period), rest, 0.0)

@@ -1,0 +1,170 @@
+"""Weighted windows of an image: the value, and its derivatives to image and place.
+
+out_i = sum_k w_k(p_i) image[first_i + k], over the K^d taps of a separable kernel.
+
+The value gathers pixel by pixel, with no copy of the image. The tangent to the image is the same
+sum as one gather of whole windows from a widened image: its transpose is one scatter. The tangent
+to the place sums the pixels again with one axis's weights differentiated, and never scatters. What
+is not differentiated costs nothing.
+"""
+
+from functools import partial
+from math import prod
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+
+from attn_jax.ops.kernels import Kernel, first_and_fraction
+from attn_jax.ops.padding import Outside
+
+# A sum over few channels is several times as fast on a CPU when it is written out.
+_FEW_CHANNELS = 4
+Taps = list[Array]  # [n] each, of one axis
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def sample_windows(outside: Outside, image: Array, fill: Array, place: Array) -> Array:
+    """Read an image at settled places.
+
+    Args:
+      outside: the kernel and the padding.
+      image: [*size, C] of d axes and channels.
+      fill: [] or [C], of padding "constant"; for "zeros" it is 0.
+      place: [n, d], in pixels, axes in the image's order.
+
+    Returns:
+      [n, C].
+    """
+    first, weights, _ = _taps(outside.kernel, place)
+    return _contract(_pixels(outside, image, fill, first), weights)
+
+
+@partial(sample_windows.defjvp, symbolic_zeros=True)
+def _sample_windows_jvp(outside, primals, tangents):
+    image, fill, place = primals
+    image_dot, fill_dot, place_dot = tangents
+    first, weights, slopes = _taps(outside.kernel, place)
+    pixels = _pixels(outside, image, fill, first)
+    out = _contract(pixels, weights)
+    out_dot = jnp.zeros_like(out)
+    if not (isinstance(image_dot, SymbolicZero) and isinstance(fill_dot, SymbolicZero)):
+        out_dot = _linear(outside, _dense(image_dot), _dense(fill_dot), first, weights)
+    if slopes and not isinstance(place_dot, SymbolicZero):
+        along = [
+            _contract(pixels, [*weights[:axis], slope, *weights[axis + 1 :]])
+            for axis, slope in enumerate(slopes)
+        ]
+        out_dot = out_dot + _along(along, place_dot)
+    return out, out_dot
+
+
+def _dense(tangent: Array | SymbolicZero) -> Array:
+    if isinstance(tangent, SymbolicZero):
+        return jnp.zeros(tangent.aval.shape, tangent.aval.dtype)
+    return tangent
+
+
+def _taps(kernel: Kernel, place: Array) -> tuple[Taps, list[Taps], list[Taps]]:
+    """For each axis the first pixel read, the taps' weights, and the weights' slopes."""
+    first, weights, slopes = [], [], []
+    for axis in range(place.shape[1]):
+        pixel, t = first_and_fraction(kernel, place[:, axis])
+        first.append(pixel)
+        if kernel.weights is not None:
+            of_axis, slope = jax.jvp(kernel.weights, (t,), (jnp.ones_like(t),))
+            weights.append(of_axis)
+            slopes.append(slope)
+    return first, weights, slopes
+
+
+def _pixels(outside: Outside, image: Array, fill: Array, first: Taps) -> dict[tuple, Array]:
+    """By tap (k_1, ..., k_d) the pixels [n, C], gathered one by one."""
+    *sizes, channels = image.shape
+    flat = image.reshape(-1, channels)
+    found = {(): (jnp.zeros_like(first[0]), None)}
+    for pixel, size in zip(first, sizes, strict=True):
+        taps = [outside.pixel(pixel + k, size) for k in range(outside.kernel.taps)]
+        found = {
+            (*key, k): (row * size + column, _both(inside, here))
+            for key, (row, inside) in found.items()
+            for k, (column, here) in enumerate(taps)
+        }
+    return {key: _read(flat, fill, index, inside) for key, (index, inside) in found.items()}
+
+
+def _both(a: Array | None, b: Array | None) -> Array | None:
+    return b if a is None else a if b is None else a & b
+
+
+def _read(flat: Array, fill: Array, index: Array, inside: Array | None) -> Array:
+    read = flat.at[index].get(mode="promise_in_bounds")
+    return read if inside is None else jnp.where(inside[:, None], read, fill)
+
+
+def _windows(image: Array, first: Taps, taps: int) -> Array:
+    """[n, K, ..., K, C]: one gather of whole windows."""
+    d = len(first)
+    numbers = lax.GatherDimensionNumbers(tuple(range(1, d + 2)), (), tuple(range(d)))
+    sizes = (taps,) * d + image.shape[-1:]
+    return lax.gather(image, jnp.stack(first, -1), numbers, sizes, mode="promise_in_bounds")
+
+
+def _rows(image: Array, first: list[Array], taps: int) -> Array:
+    """The same, as K^(d-1) contiguous runs of the flattened image: faster to scatter."""
+    *shape, channels = image.shape
+    start = jnp.zeros((first[0].shape[0], *(1,) * (len(first) - 1)), jnp.int32)
+    for axis, pixel in enumerate(first):
+        pixel = pixel.reshape(-1, *(1,) * (len(first) - 1))
+        if axis < len(first) - 1:
+            step = [1] * len(first)
+            step[axis + 1] = taps
+            pixel = pixel + jnp.arange(taps, dtype=jnp.int32).reshape(step)
+        start = start + pixel * prod(shape[axis + 1 :]) * channels
+    numbers = lax.GatherDimensionNumbers((start.ndim,), (), (0,))
+    runs = lax.gather(
+        image.reshape(-1), start[..., None], numbers, (taps * channels,), mode="promise_in_bounds"
+    )
+    return runs.reshape(*runs.shape[:-1], taps, channels)
+
+
+def _linear(outside: Outside, image: Array, fill: Array, first: Taps, weights: list[Taps]) -> Array:
+    """The sum as a gather, a product and a reduction: the transpose is a product and a scatter."""
+    taps, d = outside.kernel.taps, len(first)
+    first = [
+        pixel + outside.margins(size)[0]
+        for pixel, size in zip(first, image.shape[:-1], strict=True)
+    ]
+    gather = _windows if image.shape[-1] == 1 else _rows
+    windows = gather(outside.widen(image, fill), first, taps)
+    for axis, of_axis in enumerate(weights):
+        shape = [len(first[0])] + [1] * (d + 1)
+        shape[axis + 1] = taps
+        windows = windows * jnp.stack(of_axis, -1).reshape(shape)
+    return windows.sum(tuple(range(1, d + 1)))
+
+
+def _contract(pixels: dict[tuple, Array], weights: list[Taps]) -> Array:
+    """sum_k w_k pixels_k, axis by axis, the last first; written out, so that it is one loop."""
+    for of_axis in reversed(weights):
+        sums: dict[tuple, Array] = {}
+        for (*key, k), pixel in pixels.items():
+            part = of_axis[k][:, None] * pixel
+            sums[tuple(key)] = sums[tuple(key)] + part if k else part
+        pixels = sums
+    (out,) = pixels.values()
+    return out
+
+
+def _along(along: list[Array], place_dot: Array) -> Array:
+    """sum over axes of derivative [n, C] times tangent [n]."""
+    channels = along[0].shape[-1]
+    if not 1 <= channels <= _FEW_CHANNELS:
+        parts = [slope * place_dot[:, axis, None] for axis, slope in enumerate(along)]
+        return sum(parts[1:], parts[0])
+    columns = []
+    for c in range(channels):
+        parts = [slope[:, c] * place_dot[:, axis] for axis, slope in enumerate(along)]
+        columns.append(sum(parts[1:], parts[0]))
+    return jnp.stack(columns, -1)
