@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from attn_jax import baselines, estimators, losses, models, modules, ops, types
 from attn_jax.ops import (
     affine_grid,
+    affine_sample,
     control_grid,
     grid_sample,
     projective_grid,
@@ -48,6 +49,7 @@ __all__ = [
     "Trace",
     "__version__",
     "affine_grid",
+    "affine_sample",
     "baselines",
     "check_fit",
     "control_grid",

@@ -1,6 +1,11 @@
 """Time a training step: python -m experiments.benchmark --config=configs/ram_benchmark.py
 
 Compile and steady time apart, against the same machine's own 2048^3 float32 matrix product.
+
+python -m experiments.benchmark --what=kernels [--output=kernels.json]
+
+The samplers beside PyTorch's, where it is installed, and jax.scipy's; --what=sweep goes over image
+sides, batches and channels too. A table, and a picture beside the JSON.
 """
 
 import time
@@ -20,10 +25,33 @@ _DEFAULT = "configs/ram_benchmark.py"
 _CONFIG = config_flags.DEFINE_config_file("config", None, f"What to time; {_DEFAULT} by default.")
 _CALLS = flags.DEFINE_integer("calls", 20, "Timed calls of the update.", lower_bound=3)
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures to.")
+_WHAT = flags.DEFINE_enum("what", "step", ["step", "kernels", "sweep"], "What to time.")
 
 
 def main() -> None:
     """Print a table; write JSON if asked."""
+    if _WHAT.value == "step":
+        _step()
+    else:
+        _kernels()
+
+
+def _kernels() -> None:
+    from attn_jax.training.kernels_table import benchmark_kernels
+    from attn_jax.training.writers import write_atomically
+
+    table, plain, png = benchmark_kernels(sweep=_WHAT.value == "sweep")
+    print(table, end="")
+    if _OUTPUT.value:
+        output = Path(_OUTPUT.value)
+        with cli.writing(_OUTPUT.value):
+            write_atomically(output, json.dumps(plain, indent=2) + "\n")
+            write_atomically(output.with_suffix(".md"), table)
+            if png:
+                write_atomically(output.with_suffix(".png"), png)
+
+
+def _step() -> None:
     from attn_jax.training.benchmark import benchmark, lines
     from attn_jax.training.writers import write_atomically
 

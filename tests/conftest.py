@@ -6,6 +6,7 @@ from pathlib import Path
 
 # Before jax and attn_jax are imported: each worker imports them itself.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("ATTN_JAX_IMPLEMENTATION", "xla")  # native code is asked for by name
 os.environ.setdefault("XDG_CACHE_HOME", os.path.join(tempfile.gettempdir(), "attn_jax-tests"))
 
 import jax

@@ -1,7 +1,6 @@
 """What the page for people from PyTorch shows, run block by block, each after the first."""
 
 import importlib.util
-import inspect
 import re
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import attn_jax
 PAGE = (Path(__file__).parents[1] / "docs" / "from_pytorch.md").read_text()
 FIRST, *BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 SECTIONS = [re.findall(r"^## (.*)", PAGE.split(block)[0], re.MULTILINE)[-1] for block in BLOCKS]
-COMPLETE = "fill" in inspect.signature(attn_jax.grid_sample).parameters
 TORCH = importlib.util.find_spec("torch")
 
 
@@ -28,8 +26,6 @@ def test_the_page_has_its_blocks():
 def test_a_block_runs(block):
     if "import torch" in block and TORCH is None:
         pytest.skip("torch is not installed")
-    if not COMPLETE and re.search(r"mode=|padding=|volume", block):
-        pytest.skip("waits for grid_sample's modes, paddings and volumes")
     scope: dict = {}
     exec(compile(FIRST, "from_pytorch.md", "exec"), scope)
     exec(compile(block, "from_pytorch.md", "exec"), scope)  # most end in a check of their own
@@ -39,8 +35,6 @@ def test_a_block_runs(block):
 
 
 def test_every_mode_and_padding_of_the_sampler_is_in_the_table():
-    if not COMPLETE:
-        pytest.skip("waits for grid_sample's modes, paddings and volumes")
     table = PAGE.split("\n## ")[0]
     for option in ("mode", "padding"):
         with pytest.raises(ValueError, match=f"{option} must be one of") as error:

@@ -62,6 +62,7 @@ PUBLIC = [
     "Trace",
     "__version__",
     "affine_grid",
+    "affine_sample",
     "baselines",
     "check_fit",
     "control_grid",

@@ -1,11 +1,11 @@
 """Pure kernels on one example: no parameters, no Flax. Batches come from `jax.vmap`."""
 
-from attn_jax.ops import transforms
+from attn_jax.ops import native, transforms
 from attn_jax.ops.gaussian_grid import gaussian_filters, gaussian_grid
 from attn_jax.ops.grids import affine_grid, axis_coordinates, to_pixels
 from attn_jax.ops.projective import projective_grid
 from attn_jax.ops.reads import affine, check_glimpse, crop, mask, retina, weighted_sum
-from attn_jax.ops.sampling import grid_sample
+from attn_jax.ops.sampling import affine_sample, grid_sample
 from attn_jax.ops.scoring import (
     additive_scores,
     categorical_entropy,
@@ -25,6 +25,7 @@ __all__ = [
     "additive_scores",
     "affine",
     "affine_grid",
+    "affine_sample",
     "axis_coordinates",
     "categorical_entropy",
     "check_glimpse",
@@ -40,6 +41,7 @@ __all__ = [
     "mask_scores",
     "masked_log_softmax",
     "masked_softmax",
+    "native",
     "projective",
     "projective_grid",
     "retina",

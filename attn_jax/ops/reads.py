@@ -12,8 +12,8 @@ from jaxtyping import Float
 from attn_jax.ops.common import Size
 from attn_jax.ops.common import pair as _pair
 from attn_jax.ops.common import wide as _wide
-from attn_jax.ops.grids import affine_grid, to_pixels
-from attn_jax.ops.sampling import grid_sample
+from attn_jax.ops.grids import to_pixels
+from attn_jax.ops.sampling import affine_sample
 from attn_jax.types import Read
 
 
@@ -142,12 +142,19 @@ def crop(size: Size, *, unit: float | None = None) -> Read:
     return Read(lambda image, where: one_scale.apply(image, where)[0], "point")
 
 
-def affine(size: Size, *, align_corners: bool = False) -> Read:
+def affine(
+    size: Size,
+    *,
+    mode: str = "bilinear",
+    padding: str = "zeros",
+    align_corners: bool = False,
+    implementation: str | None = None,
+) -> Read:
     """The spatial transformer's read: the image sampled at theta (x_i, y_i, 1)^T.
 
     Args:
       size: h = w, or (h, w), of the output.
-      align_corners: as in `affine_grid`.
+      mode, padding, align_corners, implementation: of `affine_sample`.
 
     Returns:
       A read of images [H, W, C] with theta [2, 3]: [h, w, C].
@@ -158,10 +165,17 @@ def affine(size: Size, *, align_corners: bool = False) -> Read:
     >>> affine(4).apply(jnp.ones((28, 28, 1)), theta).shape
     (4, 4, 1)
     """
-    pair = _pair(size)
+    shape = _pair(size)
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "2 3"]) -> Float[Array, "h w C"]:
-        grid = affine_grid(where, pair, align_corners=align_corners)
-        return grid_sample(image, grid, align_corners=align_corners)
+        return affine_sample(
+            image,
+            where,
+            shape,
+            mode=mode,
+            padding=padding,
+            align_corners=align_corners,
+            implementation=implementation,
+        )
 
     return Read(apply, "theta")

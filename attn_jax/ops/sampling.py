@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from attn_jax.ops import native, xla
+from attn_jax.ops.grids import affine_grid
+from attn_jax.ops.implementation import use_native
 from attn_jax.ops.kernels import KERNELS
-from attn_jax.ops.padding import PADDINGS, Outside
-from attn_jax.ops.windows import sample_windows
-
-_IMPLEMENTATIONS = ("xla", "native", None)
+from attn_jax.ops.padding import PADDINGS
 
 
 def grid_sample(
@@ -48,7 +48,9 @@ def grid_sample(
       padding: "zeros", "border", "reflection", "wrap" or "constant".
       fill: what "constant" pads with, a scalar or [C]; for it alone.
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
-      implementation: "xla", "native" or None, the best that is available.
+      implementation: "xla"; "native", a C++ kernel for CPUs: bilinear, of images in float32 or
+        float64, compiled by the system's compiler at first use; or None: native where it has been
+        compiled, else XLA now and native in a later run. $ATTN_JAX_IMPLEMENTATION stands for None.
 
     Returns:
       The image at the grid's places, in the image's dtype; coordinates, weights and sums are
@@ -59,6 +61,7 @@ def grid_sample(
         padding or implementation, fill without "constant" or of a wrong shape, "bicubic" or
         "lanczos3" of a volume.
       TypeError: for an image, grid or fill that is not floating point.
+      RuntimeError: for "native" without a C++ compiler.
 
     >>> image = jnp.arange(4.0).reshape(2, 2, 1)
     >>> grid_sample(image, jnp.array([0.0, 0.0])).tolist()  # between all four
@@ -66,38 +69,67 @@ def grid_sample(
     >>> grid_sample(image, jnp.array([0.0, -3.0]), padding="constant", fill=7.0).tolist()
     [7.0]
     """
+    image, grid, fill_array = _checked(image, grid, mode, padding, fill)
+    if use_native(implementation, mode, padding, image):
+        options = {"padding": padding, "fill": fill_array, "align_corners": align_corners}
+        return native.sample(image, grid, **options)
+    return xla.sample(image, grid, fill_array, mode, padding, align_corners)
+
+
+def affine_sample(
+    image: Float[Array, "*size C"],
+    theta: Float[Array, "2 3"] | Float[Array, "3 4"],
+    size: tuple[int, ...],
+    *,
+    mode: str = "bilinear",
+    padding: str = "zeros",
+    fill: float | Float[Array, ""] | Float[Array, "C"] = 0.0,
+    align_corners: bool = False,
+    implementation: str | None = None,
+) -> Float[Array, "*n C"]:
+    """`grid_sample` of an `affine_grid`, which native code never holds in memory.
+
+    Args:
+      image: [H, W, C], or a volume [D, H, W, C].
+      theta: [2, 3], or [3, 4] of a volume.
+      size: (h, w), or (d, h, w), of the output.
+      mode, padding, fill, align_corners, implementation: of `grid_sample`.
+
+    Returns:
+      The transformed image, [*size, C], in the image's dtype.
+
+    Raises:
+      ValueError, TypeError: as `grid_sample` and `affine_grid` do.
+
+    >>> flip = jnp.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> affine_sample(jnp.arange(3.0).reshape(1, 3, 1), flip, (1, 3)).ravel().tolist()
+    [2.0, 1.0, 0.0]
+    """
+    grid = affine_grid(theta, size, align_corners=align_corners)
+    image, grid, fill_array = _checked(image, grid, mode, padding, fill)
+    if use_native(implementation, mode, padding, image):
+        options = {"padding": padding, "fill": fill_array, "align_corners": align_corners}
+        return native.affine(image, jnp.asarray(theta), (size[0], size[1]), **options)
+    return xla.sample(image, grid, fill_array, mode, padding, align_corners)
+
+
+def _checked(
+    image: Array, grid: Array, mode: str, padding: str, fill: object
+) -> tuple[Array, Array, Array]:
+    """The arrays, grid and fill in the dtype to compute in."""
     image, grid, fill_array = jnp.asarray(image), jnp.asarray(grid), jnp.asarray(fill)
-    _check_names(mode, padding, implementation)
+    _check_names(mode, padding)
     _check_arrays(image, grid, mode)
     _check_fill(fill, fill_array, padding, image.shape[-1])
     wide = jnp.promote_types(jnp.promote_types(image.dtype, grid.dtype), jnp.float32)
-    # Where another implementation is to be plugged in: the same arguments, the same result.
-    return _xla(image, grid.astype(wide), fill_array.astype(wide), mode, padding, align_corners)
+    return image, grid.astype(wide), fill_array.astype(wide)
 
 
-def _xla(
-    image: Array, grid: Array, fill: Array, mode: str, padding: str, align_corners: bool
-) -> Array:
-    outside = Outside(padding, KERNELS[mode], align_corners)
-    *sizes, channels = image.shape
-    flat = grid.reshape(-1, len(sizes))[:, ::-1]  # x, y, z to the image's order of axes
-    place = [outside.settle(flat[:, axis], size) for axis, size in enumerate(sizes)]
-    # Widened in dtype before it is read, not after: gradients are summed wide.
-    out = sample_windows(outside, image.astype(grid.dtype), fill, jnp.stack(place, -1))
-    return out.reshape(*grid.shape[:-1], channels).astype(image.dtype)
-
-
-def _check_names(mode: str, padding: str, implementation: str | None) -> None:
+def _check_names(mode: str, padding: str) -> None:
     if mode not in KERNELS:
         raise ValueError(f"mode must be one of {tuple(KERNELS)}; got {mode!r}")
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {tuple(PADDINGS)}; got {padding!r}")
-    if implementation not in _IMPLEMENTATIONS:
-        raise ValueError(
-            f"implementation must be one of {_IMPLEMENTATIONS}; got {implementation!r}"
-        )
-    if implementation == "native":
-        raise ValueError("implementation 'native' is not available here; expected 'xla' or None")
 
 
 def _check_arrays(image: Array, grid: Array, mode: str) -> None:

@@ -25,7 +25,8 @@ from attn_jax.types import Baseline, Choose, Estimator, Read, check_fit
 READS: Mapping[str, Callable[[Any], Read]] = {
     "retina": lambda c: ops.retina(c.glimpse_size, c.scales, c.ratio, unit=c.unit or None),
     "crop": lambda c: ops.crop(c.glimpse_size, unit=c.unit or None),
-    "affine": lambda c: ops.affine(c.glimpse_size),
+    # Not native: a run goes on bit for bit, whether or not a library was built meanwhile.
+    "affine": lambda c: ops.affine(c.glimpse_size, implementation="xla"),
     "weighted_sum": lambda c: ops.weighted_sum(),
     "mask": lambda c: ops.mask(),
 }

@@ -11,12 +11,14 @@ from attn_jax.viz.mechanisms import Mechanism, mechanism_table
 from attn_jax.viz.paths import glimpse_paths
 from attn_jax.viz.report import Picture, Section, Table, render_report
 from attn_jax.viz.samples import location_samples, weight_bars
+from attn_jax.viz.scaling import Growth, scaling
 from attn_jax.viz.side_by_side import Strip, side_by_side
 from attn_jax.viz.steps import error_by_glimpse
 
 __all__ = [
     "Alignment",
     "Column",
+    "Growth",
     "Mechanism",
     "Picture",
     "Section",
@@ -34,6 +36,7 @@ __all__ = [
     "recurrence",
     "render_report",
     "rollout_gif",
+    "scaling",
     "side_by_side",
     "to_pixels",
     "to_png",

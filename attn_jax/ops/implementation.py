@@ -1,0 +1,42 @@
+"""Which implementation samples: XLA anywhere, or native code on a CPU."""
+
+import os
+
+import jax
+from jax import Array
+
+from attn_jax.ops import native
+
+_NAMES = ("xla", "native", None)
+_DEFAULT = "ATTN_JAX_IMPLEMENTATION"  # the environment's, for None
+
+
+def use_native(implementation: str | None, mode: str, padding: str, image: Array) -> bool:
+    """Whether native code is to sample an image.
+
+    With None it does where its library has been built; where it has not, it is built in the
+    background for a later run.
+
+    Raises:
+      ValueError: for an unknown name, or "native" where it cannot do this.
+      RuntimeError: for "native" without a C++ compiler.
+    """
+    chosen = implementation or os.environ.get(_DEFAULT) or None
+    if chosen not in _NAMES:
+        name = "implementation" if implementation else f"${_DEFAULT}"
+        raise ValueError(f"{name} must be one of {_NAMES}; got {chosen!r}")
+    fits = native.supports(mode, padding, image.ndim, image.dtype)
+    if implementation == "native" and not fits:
+        raise ValueError(
+            f"implementation='native' samples images [H, W, C] in float32 or float64 by "
+            f"mode='bilinear'; got {image.dtype} {list(image.shape)} and mode={mode!r}"
+        )
+    if chosen == "xla" or not fits or jax.default_backend() != "cpu":
+        return False
+    if chosen == "native":
+        native.build()
+        return True
+    if native.available():
+        return True
+    native.build_in_background()
+    return False

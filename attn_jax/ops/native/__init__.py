@@ -1,0 +1,53 @@
+"""Bilinear sampling by native code on the CPU: one example [H, W, C]; batches come from `vmap`.
+
+`available` says whether the library is built and `supports` what it can do; calling `sample` or
+`affine` builds it where it is not. On other platforms the same functions go through XLA.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Float
+
+from attn_jax.ops.native.formula import PADDINGS, Spec
+from attn_jax.ops.native.library import available, build, build_in_background
+from attn_jax.ops.native.primitives import sample as _sample
+
+__all__ = ["affine", "available", "build", "build_in_background", "sample", "supports"]
+
+
+def supports(mode: str, padding: str, ndim: int, dtype: DTypeLike) -> bool:
+    """Whether the native path covers these: 2-D bilinear, images in float32 or float64."""
+    wide = jnp.dtype(dtype) in (jnp.float32, jnp.float64)
+    return mode == "bilinear" and padding in PADDINGS and ndim == 3 and wide
+
+
+def sample(
+    image: Float[Array, "H W C"],
+    grid: Float[Array, "*n 2"],
+    *,
+    padding: str = "zeros",
+    fill: ArrayLike = 0.0,
+    align_corners: bool = False,
+) -> Float[Array, "*n C"]:
+    """`grid_sample` by native code."""
+    return _call(image, grid, fill, Spec(padding, align_corners, None, grid.ndim - 1))
+
+
+def affine(
+    image: Float[Array, "H W C"],
+    theta: Float[Array, "2 3"],
+    size: tuple[int, int],
+    *,
+    padding: str = "zeros",
+    fill: ArrayLike = 0.0,
+    align_corners: bool = False,
+) -> Float[Array, "h w C"]:
+    """`grid_sample` of an `affine_grid` by native code, without a grid in memory."""
+    return _call(image, theta, fill, Spec(padding, align_corners, size, 2))
+
+
+def _call(image: Array, where: Array, fill: ArrayLike, spec: Spec) -> Array:
+    wide = jnp.promote_types(jnp.promote_types(image.dtype, where.dtype), jnp.float32)
+    fill = jnp.broadcast_to(jnp.asarray(fill, wide), image.shape[-1:])
+    return _sample(image.astype(wide), where.astype(wide), fill, spec).astype(image.dtype)
