@@ -122,7 +122,16 @@ def smooth_pairs(case):
     return jnp.asarray(rng.uniform(size=cases.SHAPES[dims])), jnp.asarray(grid)
 
 
-@pytest.mark.parametrize("case", [CHOSEN[1], CHOSEN[3], CHOSEN[4]], ids=cases.name)
+@pytest.fixture
+def quick():
+    """Every program compiled with little effort: there are many, and they run once."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("case", [CHOSEN[3]], ids=cases.name)
 def test_derivatives_of_first_and_second_order_in_both_modes(case):
     with jax.enable_x64(True):
         sample = jax.jit(lambda image, grid: grid_sample(image, grid, **cases.options(*case[1:])))
@@ -130,6 +139,7 @@ def test_derivatives_of_first_and_second_order_in_both_modes(case):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("case", cases.ALL, ids=cases.name)
 def test_all_derivatives_of_first_and_second_order_in_both_modes(case):
     test_derivatives_of_first_and_second_order_in_both_modes(case)
