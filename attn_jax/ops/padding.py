@@ -55,6 +55,8 @@ class Outside(NamedTuple):
         """
         pixel = to_pixels(coordinate, size, self.align_corners)
         edgeless = self.padding in ("reflection", "wrap")
+        if not edgeless:  # on an axis of one aligned pixel, infinity times 0 pixels is NaN
+            pixel = jnp.where(jnp.isinf(coordinate), coordinate, pixel)
         lost = ~jnp.isfinite(pixel) if edgeless else jnp.isnan(pixel)
         pixel = jnp.where(lost, 0.0 if self.align_corners else -0.5, pixel)
         low, high = self.range(size)

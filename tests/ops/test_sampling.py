@@ -105,7 +105,7 @@ MISUSE = {
     "bicubic volume": (VOLUME, (3,), {"mode": "bicubic"}, "mode must be one of.*bilinear.*volume"),
     "lanczos3 volume": (VOLUME, (3,), {"mode": "lanczos3"}, "volume .*; got 'lanczos3'"),
     "implementation": (IMAGE, (2,), {"implementation": "cuda"}, "implementation must.*got 'cuda'"),
-    "native": (IMAGE, (2,), {"implementation": "native"}, "'native' is not available.*'xla'"),
+    "native": (IMAGE, (2,), {"implementation": "native", "mode": "bicubic"}, "bilinear'; got"),
 }  # fmt: skip
 
 

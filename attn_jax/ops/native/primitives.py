@@ -111,7 +111,7 @@ def _axes(spec: Spec, dtype) -> tuple[Array, Array]:
     """The coordinates of an affine grid's columns and rows."""
     if spec.size is None:
         return jnp.zeros(0, dtype), jnp.zeros(0, dtype)
-    height, width = (axis_coordinates(n, spec.align_corners).astype(dtype) for n in spec.size)
+    height, width = (axis_coordinates(n, spec.align_corners, dtype=dtype) for n in spec.size)
     return width, height
 
 
