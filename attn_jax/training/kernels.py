@@ -130,6 +130,34 @@ def of_jax(sample: Callable[..., Array]) -> Peer:
     return peer
 
 
+def measure_retina() -> list[Row]:
+    """RAM's glimpse, 3 scales of 12x12 on 60x60, at as many places as images; it has no peer."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(128, 60, 60, 1))
+    places = rng.uniform(-1, 1, (128, 2))
+    cotangent = rng.normal(size=(128, 3, 12, 12, 1))
+    arrays = tuple(jnp.asarray(one, jnp.float32) for one in (images, places, cotangent))
+    batched = jax.vmap(ops.retina(12, scales=3).apply)
+
+    def both(images: Array, places: Array, cotangent: Array) -> tuple[Array, ...]:
+        out, pull = jax.vjp(batched, images, places)
+        return out, *pull(cotangent)
+
+    functions = {
+        "forward": lambda images, places, _: (batched(images, places),),
+        "forward+backward": both,
+        "grid backward": lambda i, p, cotangent: jax.vjp(partial(batched, i), p)[1](cotangent),
+    }
+    moved, rows = 4 * (images.size + cotangent.size), []
+    for operation, f in functions.items():
+        call, compiled = _compiled(f, arrays)
+        seconds = _in_turn({"xla": call})["xla"]
+        rate = moved / seconds / 1e9 if operation == "forward" else None
+        name = "retina of 128x60x60x1 -> 3x12x12"
+        rows.append(Row(name, operation, "xla", 1e3 * seconds, rate, compiled, 0.0))
+    return rows
+
+
 def _compiled(f: Callable, arrays: tuple) -> tuple[Callable[[], Sequence[Array]], float]:
     began = time.perf_counter()
     compiled = jax.jit(f, keep_unused=True).lower(*arrays).compile()

@@ -13,6 +13,7 @@ from attn_jax.training.kernels import (
     copy_rate,
     geometric_means,
     measure,
+    measure_retina,
     peers,
 )
 
@@ -32,19 +33,19 @@ def benchmark_kernels(sweep: bool) -> tuple[str, dict[str, Any], bytes | None]:
       UserError: if a peer's values differ.
     """
     found, copied = peers(), copy_rate()
-    reported = measure(REPORTED, found)
+    reported, retina = measure(REPORTED, found), measure_retina()
     swept = {name: measure(shapes, found) for name, shapes in SWEEPS.items()} if sweep else {}
     plain = {
-        "reported": [row._asdict() for row in reported],
+        "reported": [row._asdict() for row in (*reported, *retina)],
         "sweeps": {name: [row._asdict() for row in rows] for name, rows in swept.items()},
         "geometric_means_of_torch": geometric_means(reported),
         "copy_gb_per_second": copied,
         **versions(),
     }
-    return _table(reported, list(found), copied), plain, _picture(swept) if sweep else None
+    return _table(reported, retina, list(found), copied), plain, _picture(swept) if sweep else None
 
 
-def _table(rows: Sequence[Row], names: Sequence[str], copied: float) -> str:
+def _table(rows: Sequence[Row], retina: Sequence[Row], names: Sequence[str], copied: float) -> str:
     times = {(row.operation, row.shape, row.peer): row for row in rows}
     lines = [f"A copy moves {copied:.1f} GB/s. Milliseconds, medians; GB/s of a forward pass.\n\n"]
     lines += _line(["operation", "shape", *names, "GB/s of ours", "compile s of ours"])
@@ -57,6 +58,11 @@ def _table(rows: Sequence[Row], names: Sequence[str], copied: float) -> str:
             compiled = " / ".join(f"{one.compile_seconds:.2f}" for one in ours)
             shown = [f"{one.milliseconds:.3f}" for one in of]
             lines += _line([operation, shape, *shown, rates, compiled])
+    for row in retina:
+        none = ["-"] * (len(names) - 1)
+        rate = f"{row.gigabytes:.1f}" if row.gigabytes else ""
+        shown = [f"{row.milliseconds:.3f}", *none, rate, f"{row.compile_seconds:.2f}"]
+        lines += _line([row.operation, row.shape, *shown])
     for operation, means in geometric_means(rows).items():
         shown = [f"{means[name]:.2f}" for name in names]
         lines += _line([operation, "geometric mean of time / torch's", *shown, "", ""])

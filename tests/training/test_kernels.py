@@ -80,7 +80,8 @@ def test_the_table_has_a_row_a_shape_and_operation(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(kernels_table, "peers", lambda: {"xla": of_jax(ops.affine_sample)})
     table, plain, png = kernels_table.benchmark_kernels(sweep=True)
     assert table.count("3x9x8x2 -> 5x6") == len(OPERATIONS)
-    assert len(plain["reported"]) == len(OPERATIONS)
+    assert table.count("retina of 128x60x60x1") == len(OPERATIONS)
+    assert len(plain["reported"]) == 2 * len(OPERATIONS)
     assert plain["copy_gb_per_second"] == 10.0
     assert png is not None and png.startswith(b"\x89PNG")
     assert jnp.isfinite(plain["reported"][0]["milliseconds"])
