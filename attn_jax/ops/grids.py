@@ -1,5 +1,6 @@
 """Grids of sampling places, and the one conversion between coordinates and pixels."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -86,8 +87,9 @@ def affine_grid(
             f"theta must have shape {(rank, rank + 1)} for a size of {rank} axes; got {theta.shape}"
         )
     theta = theta.astype(wide(theta))
-    *columns, shift = theta.T.reshape(rank + 1, *(1,) * rank, rank)
-    # A sum of products, not a matrix product: matrix units would round coordinates to bfloat16.
     axes = mesh(size, align_corners, theta.dtype)
-    along = (column * axis[..., None] for column, axis in zip(columns, axes, strict=True))
-    return sum(along, start=jnp.zeros((), theta.dtype)) + shift
+    places = jnp.stack(jnp.broadcast_arrays(*axes, jnp.ones(size, theta.dtype)), -1)
+    # A product, not a sum of them: XLA would compute the sums again in each of a sampler's loops,
+    # and its transpose is a product too. At the highest precision, else a matrix unit would round
+    # coordinates to bfloat16.
+    return jnp.tensordot(places, theta.T, 1, precision=jax.lax.Precision.HIGHEST)

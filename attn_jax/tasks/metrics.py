@@ -49,6 +49,6 @@ def clustered(values: Shaped[np.ndarray, "N K"]) -> tuple[float, float, float]:
     if len(values) < 2:
         raise ValueError(f"values must have at least 2 rows; got {len(values)}")
     of_rows = values.mean(1, dtype=np.float64)
-    half = _Z * of_rows.std(ddof=1) / math.sqrt(len(of_rows))
+    half = _Z * float(of_rows.std(ddof=1)) / math.sqrt(len(of_rows))
     mean = float(of_rows.mean())
     return mean, mean - half, mean + half

@@ -37,7 +37,7 @@ def test_evaluate_prints_and_writes_the_runs_own_figures(run: Run, trained: Path
 def test_evaluate_takes_another_source(run: Run, trained: Path, data: Path):
     args = [f"--workdir={trained}", "--source=npz", f"--path={data}", "--split=validation"]
     status, out, _ = run("evaluate", args)
-    assert (status, "(4 images)" in out) == (0, True)
+    assert (status, "(4 examples)" in out) == (0, True)
 
 
 @pytest.fixture
