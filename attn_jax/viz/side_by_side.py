@@ -8,7 +8,7 @@ import numpy as np
 from attn_jax.viz import draw
 from attn_jax.viz.attention import attended
 
-_TILE, _GAP, _BETWEEN, _MARGIN, _LABEL, _HEAD = 0.62, 0.04, 0.2, 0.1, 0.95, 0.24
+_TILE, _GAP, _BETWEEN, _MARGIN, _LABEL, _HEAD = 0.62, 0.04, 0.2, 0.1, 1.2, 0.24
 
 
 class Strip(NamedTuple):
