@@ -37,8 +37,8 @@ def main() -> None:
 
 
 def _kernels() -> None:
-    from attn_jax.training.kernels_table import benchmark_kernels
     from attn_jax.training.writers import write_atomically
+    from attn_jax.yardsticks.kernels_table import benchmark_kernels
 
     table, plain, png = benchmark_kernels(sweep=_WHAT.value == "sweep")
     print(table, end="")

@@ -15,7 +15,7 @@ _PAIRS = flags.DEFINE_integer("pairs", 50, "Images of each case, each with a gri
 
 def main() -> None:
     """Print a row a case; write the page."""
-    from attn_jax.training.conformance import run
+    from attn_jax.yardsticks.conformance import run
 
     def say(line: str) -> None:
         print(line, flush=True)

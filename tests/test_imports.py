@@ -28,6 +28,7 @@ MAY_IMPORT = {
 }
 BELOW_TRAINING = set(MAY_IMPORT)
 MAY_IMPORT["training"] = BELOW_TRAINING
+MAY_IMPORT["yardsticks"] = BELOW_TRAINING | {"training"}
 
 BASE = {"jax", "flax", "optax", "numpy", "jaxtyping"}
 WITHOUT_FLAX = ("types", "ops", "losses", "estimators", "baselines", "laboratory")

@@ -15,7 +15,7 @@ from jax.test_util import check_grads
 from attn_jax.ops import grid_sample
 from attn_jax.ops.kernels import KERNELS, first_and_fraction
 from attn_jax.ops.padding import Outside
-from attn_jax.training.sampling_oracle import oracle
+from attn_jax.yardsticks.oracle import oracle
 
 sample = cases.quick_jit(grid_sample, static_argnames=("mode", "padding", "align_corners"))
 some = pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from onnx.helper import make_node
 from onnx.reference import ReferenceEvaluator
 from scipy.ndimage import map_coordinates
 
-from attn_jax.training.sampling_oracle import oracle
+from attn_jax.yardsticks.oracle import oracle
 
 every = pytest.mark.parametrize("case", cases.ALL, ids=cases.name)
 ONNX_MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}

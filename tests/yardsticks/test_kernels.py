@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from attn_jax import ops
-from attn_jax.training import kernels, kernels_table
-from attn_jax.training.kernels import (
+from attn_jax.training.names import UserError
+from attn_jax.yardsticks import kernels, kernels_table
+from attn_jax.yardsticks.kernels import (
     OPERATIONS,
     Row,
     Shape,
@@ -18,7 +19,6 @@ from attn_jax.training.kernels import (
     of_jax,
     peers,
 )
-from attn_jax.training.names import UserError
 
 SMALL = Shape(3, 9, 8, 2, 5, 6)
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from attn_jax.ops import grid_sample
 from attn_jax.training.names import as_user_errors, check_installed
-from attn_jax.training.sampling_peers import FILL, Case, Sampled, by_onnx, by_oracle, by_torch
 from attn_jax.training.writers import write_atomically
+from attn_jax.yardsticks.peers import FILL, Case, Sampled, by_onnx, by_oracle, by_torch
 
 MODES = {2: ("nearest", "bilinear", "bicubic", "lanczos3"), 3: ("nearest", "bilinear")}
 PADDINGS = ("zeros", "border", "reflection", "wrap", "constant")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attn_jax.training.sampling_oracle import oracle
+from attn_jax.yardsticks.oracle import oracle
 
 FILL = np.array([0.25, -1.5])  # exact in every dtype
 _ONNX = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from attn_jax import viz
 from attn_jax.training.finish import versions
-from attn_jax.training.kernels import (
+from attn_jax.yardsticks.kernels import (
     OPERATIONS,
     REPORTED,
     SWEEPS,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from attn_jax.training import conformance
-from attn_jax.training.sampling_peers import Case
+from attn_jax.yardsticks import conformance
+from attn_jax.yardsticks.peers import Case
 
 CASES = [
     Case(2, "bilinear", "border", True, "float64"),

@@ -1,0 +1,1 @@
+"""The samplers held against others: their values, their gradients, their time."""
