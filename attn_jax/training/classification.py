@@ -6,7 +6,7 @@ from typing import Any
 from jax import Array
 
 from attn_jax.data import Images
-from attn_jax.tasks import objective, rollouts
+from attn_jax.tasks import objective
 from attn_jax.training import pictures
 from attn_jax.training.build import Parts, build, build_data
 from attn_jax.training.experiment import Conclusion, Experiment, Figures
@@ -22,9 +22,8 @@ from attn_jax.training.measure import (
 )
 from attn_jax.training.report import assemble, lines
 from attn_jax.training.state import TrainState
-from attn_jax.training.update import Loss, example_keys, init_state, make_update
+from attn_jax.training.update import Asked, example_keys, init_state, make_loss, make_update
 from attn_jax.training.writers import Row
-from attn_jax.types import Estimator, PyTree
 
 
 def prepare(config: Any) -> Experiment:
@@ -56,7 +55,9 @@ def prepare(config: Any) -> Experiment:
         protocol=protocol(config),
         examples=data.source.train,
         init=lambda: init_state(config, parts),
-        update=make_update(config, parts, composer(data.generate), make_loss(config, parts)),
+        update=make_update(
+            config, parts, composer(data.generate), make_loss(config, parts, objective, last_answer)
+        ),
         validation=lambda: make_validate(config, data, parts),
         measure=measure,
         conclude=conclude,
@@ -72,36 +73,9 @@ def composer(generate: Callable) -> Callable[[Images, Array, Any], tuple[Array, 
     return compose
 
 
-def make_loss(config: Any, parts: Parts) -> Loss:
-    """(variables, (x, labels), ids, key, estimator, baseline state) -> the objective."""
-
-    def loss(
-        variables: PyTree,
-        batch: tuple[Array, Array],
-        ids: Array,
-        key: Any,
-        estimator: Estimator,
-        baseline_state: PyTree,
-    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        x, y = batch
-        last = slice(-1, None)  # the only answer that is graded
-
-        def rolled(choose: Callable, count: int) -> Any:
-            model = parts.model(choose, parts.start.choose)
-            return rollouts(model, variables, x, key, ids, count, answers=last)
-
-        return objective(
-            rolled(estimator.choose, config.train.rollouts),
-            y,
-            estimator=estimator,
-            baseline=parts.baseline,
-            baseline_state=baseline_state,
-            reward=parts.reward,
-            weights=parts.weights,
-            greedy=rolled(estimator.greedy, 1) if parts.baseline.takes == "greedy" else None,
-        )
-
-    return loss
+def last_answer(batch: tuple[Array, Array]) -> Asked:
+    """The class, after the last glimpse: the only answer that is graded."""
+    return Asked(*batch, answers=slice(-1, None))
 
 
 def measure_all(

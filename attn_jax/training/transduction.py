@@ -17,11 +17,11 @@ from attn_jax.training.build import Parts, build
 from attn_jax.training.experiment import Conclusion, Experiment, Figures
 from attn_jax.training.model import Shape
 from attn_jax.training.state import TrainState
-from attn_jax.training.update import Loss, init_state, make_update
+from attn_jax.training.update import Asked, init_state, make_loss, make_update
 from attn_jax.training.writers import Row
-from attn_jax.types import Choose, Estimator, PyTree
+from attn_jax.types import Choose, PyTree
 
-_SHAPE = Shape((MAX_LENGTH, len(INPUT)), len(OUTPUT))
+SHAPE = Shape((MAX_LENGTH, len(INPUT)), len(OUTPUT))
 _PROTOCOL = (
     "free-running greedy decoding, choices at their mode; exact: all ten characters right, with "
     "its 95 % Wilson interval; alignment error: heaviest character outside the span that decides "
@@ -36,7 +36,7 @@ def prepare(config: Any) -> Experiment:
       ValueError: naming what does not fit.
     """
     source = load_dates(**config.data.to_dict())
-    parts = build(config, _SHAPE)
+    parts = build(config, SHAPE)
     if config.model.glimpses != source.train.targets.shape[1]:
         raise ValueError(
             f"model.glimpses must be {source.train.targets.shape[1]}, the characters of an ISO "
@@ -59,11 +59,13 @@ def prepare(config: Any) -> Experiment:
 
     return Experiment(
         data=source.description,
-        notes=_SHAPE._asdict(),
+        notes=SHAPE._asdict(),
         protocol=_PROTOCOL,
         examples=source.train,
         init=lambda: init_state(config, parts),
-        update=make_update(config, parts, compose, make_loss(config, parts)),
+        update=make_update(
+            config, parts, compose, make_loss(config, parts, sequence_objective, told)
+        ),
         validation=lambda: make_validate(config, parts, source),
         measure=measure,
         conclude=conclude,
@@ -76,36 +78,10 @@ def compose(examples: Sequences, ids: Array, key: Any) -> tuple[Array, Array]:
     return examples.inputs[ids].astype(jnp.int32), examples.targets[ids].astype(jnp.int32)
 
 
-def make_loss(config: Any, parts: Parts) -> Loss:
-    """(variables, (inputs, targets), ids, key, estimator, baseline state) -> the objective."""
-
-    def loss(
-        variables: PyTree,
-        batch: tuple[Array, Array],
-        ids: Array,
-        key: Any,
-        estimator: Estimator,
-        baseline_state: PyTree,
-    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        codes, targets = batch
-        before = shifted(targets, len(OUTPUT))
-
-        def rolled(choose: Choose, count: int) -> Any:
-            model = parts.model(choose, parts.start.choose)
-            return rollouts(model, variables, codes, key, ids, count, before)
-
-        return sequence_objective(
-            rolled(estimator.choose, config.train.rollouts),
-            targets,
-            estimator=estimator,
-            baseline=parts.baseline,
-            baseline_state=baseline_state,
-            reward=parts.reward,
-            weights=parts.weights,
-            greedy=rolled(estimator.greedy, 1) if parts.baseline.takes == "greedy" else None,
-        )
-
-    return loss
+def told(batch: tuple[Array, Array]) -> Asked:
+    """Every token, each after the right ones before it."""
+    codes, targets = batch
+    return Asked(codes, targets, inputs=shifted(targets, len(OUTPUT)))
 
 
 class Reading(NamedTuple):

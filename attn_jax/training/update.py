@@ -1,17 +1,19 @@
 """One update, and many of them in one call."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
+from attn_jax.models import Outputs
+from attn_jax.tasks import rollouts
 from attn_jax.training.build import Parts
 from attn_jax.training.experiment import Update
 from attn_jax.training.state import TrainState, averaged, data_mesh, fresh_average, over_batch
-from attn_jax.types import PyTree
+from attn_jax.types import Choose, Estimator, PyTree
 
 # (examples, ids [B], key) -> batch, leaves [B, ...]
 Compose = Callable[[PyTree, Array, Any], PyTree]
@@ -39,6 +41,55 @@ def init_state(config: Any, parts: Parts) -> TrainState:
 def example_keys(key: Any, ids: Array) -> Any:
     """One key an example, folded from its id."""
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(ids)
+
+
+class Asked(NamedTuple):
+    """What of a batch a model is asked, and what it should say.
+
+    Attributes:
+      x: the inputs [B, ...].
+      targets: as the objective takes them.
+      inputs: [B, T, ...], joined in one a step; None if there are none.
+      answers: the steps that are graded.
+    """
+
+    x: Array
+    targets: Array
+    inputs: Array | None = None
+    answers: slice = slice(None)
+
+
+def make_loss(
+    config: Any, parts: Parts, objective: Callable, ask: Callable[[PyTree], Asked]
+) -> Loss:
+    """An objective of `tasks` on the rollouts of a batch, greedy ones where the baseline asks."""
+
+    def loss(
+        variables: PyTree,
+        batch: PyTree,
+        ids: Array,
+        key: Any,
+        estimator: Estimator,
+        baseline_state: PyTree,
+    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+        asked = ask(batch)
+
+        def rolled(choose: Choose, count: int) -> Outputs:
+            model = parts.model(choose, parts.start.choose)
+            return rollouts(model, variables, asked.x, key, ids, count, asked.inputs, asked.answers)
+
+        return objective(
+            rolled(estimator.choose, config.train.rollouts),
+            asked.targets,
+            estimator=estimator,
+            baseline=parts.baseline,
+            baseline_state=baseline_state,
+            reward=parts.reward,
+            weights=parts.weights,
+            greedy=rolled(estimator.greedy, 1) if parts.baseline.takes == "greedy" else None,
+        )
+
+    return loss
 
 
 def make_update(config: Any, parts: Parts, compose: Compose, loss: Loss) -> Update:

@@ -9,13 +9,14 @@ from ml_collections import ConfigDict
 from tiny import result, rows, small_config
 
 from attn_jax.data import load_dates
+from attn_jax.training.build import build
 from attn_jax.training.evaluate import evaluate
 from attn_jax.training.infer import infer
 from attn_jax.training.load import load
 from attn_jax.training.loop import train
 from attn_jax.training.names import UserError
 from attn_jax.training.prepare import prepare
-from attn_jax.training.transduction import make_reader, read_all
+from attn_jax.training.transduction import SHAPE, make_reader, read_all
 from configs import seq2seq_dates
 
 
@@ -109,11 +110,8 @@ def test_hard_attention_trains(data: Path, tmp_path: Path, undrawn: None, kind: 
 def test_the_mode_of_a_hard_choice_reads_one_character(data: Path):
     config = dates_of(data, "hard")
     experiment = prepare(config)
-    from attn_jax.training.build import build
-    from attn_jax.training.transduction import _SHAPE
-
     split = load_dates(**config.data.to_dict()).validation
-    read = read_all(config, build(config, _SHAPE), experiment.init(), split)
+    read = read_all(config, build(config, SHAPE), experiment.init(), split)
     np.testing.assert_array_equal(np.sort(read["mean"].where, -1)[..., -2:], [[[0, 1]] * 10] * 9)
     alike = np.repeat(1 / split.lengths[:, None], 10, 1)
     np.testing.assert_allclose(read["uniform"].where.max(-1), alike, rtol=1e-5)

@@ -30,7 +30,18 @@ def sample(
     fill: ArrayLike = 0.0,
     align_corners: bool = False,
 ) -> Float[Array, "*n C"]:
-    """`grid_sample` by native code."""
+    """`grid_sample` by native code.
+
+    Args:
+      image: float32 or float64; one that is not is widened.
+      grid, padding, fill, align_corners: of `grid_sample`, which checks them; this does not.
+
+    Returns:
+      The image at the grid's places, in the image's dtype.
+
+    Raises:
+      RuntimeError: where the library is not built and there is no C++ compiler.
+    """
     return _call(image, grid, fill, Spec(padding, align_corners, None, grid.ndim - 1))
 
 
@@ -43,7 +54,19 @@ def affine(
     fill: ArrayLike = 0.0,
     align_corners: bool = False,
 ) -> Float[Array, "h w C"]:
-    """`grid_sample` of an `affine_grid` by native code, without a grid in memory."""
+    """`grid_sample` of an `affine_grid` by native code, without a grid in memory.
+
+    Args:
+      image, padding, fill, align_corners: of `sample`.
+      theta: of `affine_grid`.
+      size: (h, w) of the output.
+
+    Returns:
+      The transformed image, in the image's dtype.
+
+    Raises:
+      RuntimeError: as `sample` does.
+    """
     return _call(image, theta, fill, Spec(padding, align_corners, size, 2))
 
 
