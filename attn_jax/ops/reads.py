@@ -13,7 +13,7 @@ from attn_jax.ops.common import Size
 from attn_jax.ops.common import pair as _pair
 from attn_jax.ops.common import wide as _wide
 from attn_jax.ops.grids import to_pixels
-from attn_jax.ops.sampling import affine_sample
+from attn_jax.ops.sampling import Fill, affine_sample
 from attn_jax.types import Read
 
 
@@ -147,6 +147,7 @@ def affine(
     *,
     mode: str = "bilinear",
     padding: str = "zeros",
+    fill: Fill = 0.0,
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Read:
@@ -154,7 +155,7 @@ def affine(
 
     Args:
       size: h = w, or (h, w), of the output.
-      mode, padding, align_corners, implementation: of `affine_sample`.
+      mode, padding, fill, align_corners, implementation: of `affine_sample`.
 
     Returns:
       A read of images [H, W, C] with theta [2, 3]: [h, w, C].
@@ -174,6 +175,7 @@ def affine(
             shape,
             mode=mode,
             padding=padding,
+            fill=fill,
             align_corners=align_corners,
             implementation=implementation,
         )

@@ -12,6 +12,8 @@ from attn_jax.ops.implementation import use_native
 from attn_jax.ops.kernels import KERNELS
 from attn_jax.ops.padding import PADDINGS
 
+Fill = float | Float[Array, ""] | Float[Array, "C"]
+
 
 def grid_sample(
     image: Float[Array, "*size C"],
@@ -19,7 +21,7 @@ def grid_sample(
     *,
     mode: str = "bilinear",
     padding: str = "zeros",
-    fill: float | Float[Array, ""] | Float[Array, "C"] = 0.0,
+    fill: Fill = 0.0,
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Float[Array, "*n C"]:
@@ -83,7 +85,7 @@ def affine_sample(
     *,
     mode: str = "bilinear",
     padding: str = "zeros",
-    fill: float | Float[Array, ""] | Float[Array, "C"] = 0.0,
+    fill: Fill = 0.0,
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Float[Array, "*n C"]:

@@ -1,25 +1,32 @@
 """The reads that bend: homographies and thin-plate splines, beside the `affine` of `reads`."""
 
+from functools import partial
+
 import numpy as np
 from jax import Array
 from jaxtyping import Float
 
 from attn_jax.ops.common import Size, pair
 from attn_jax.ops.projective import projective_grid
-from attn_jax.ops.sampling import grid_sample
+from attn_jax.ops.sampling import Fill, grid_sample
 from attn_jax.ops.thin_plate import checked_layout, thin_plate_spline_grid
 from attn_jax.types import Read
 
 
 def projective(
-    size: Size, *, mode: str = "bilinear", padding: str = "zeros", align_corners: bool = False
+    size: Size,
+    *,
+    mode: str = "bilinear",
+    padding: str = "zeros",
+    fill: Fill = 0.0,
+    align_corners: bool = False,
+    implementation: str | None = None,
 ) -> Read:
     """The image seen through a homography: sampled at `projective_grid`.
 
     Args:
       size: h = w, or (h, w), of the output.
-      mode: of `grid_sample`.
-      padding: of `grid_sample`.
+      mode, padding, fill, implementation: of `grid_sample`.
       align_corners: of both.
 
     Returns:
@@ -33,10 +40,18 @@ def projective(
     (4, 4, 1)
     """
     shape = pair(size)
+    sample = partial(
+        grid_sample,
+        mode=mode,
+        padding=padding,
+        fill=fill,
+        align_corners=align_corners,
+        implementation=implementation,
+    )
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "3 3"]) -> Float[Array, "h w C"]:
         grid = projective_grid(where, shape, align_corners=align_corners)
-        return grid_sample(image, grid, mode=mode, padding=padding, align_corners=align_corners)
+        return sample(image, grid)
 
     return Read(apply, "homography")
 
@@ -47,15 +62,16 @@ def thin_plate_spline(
     *,
     mode: str = "bilinear",
     padding: str = "zeros",
+    fill: Fill = 0.0,
     align_corners: bool = False,
+    implementation: str | None = None,
 ) -> Read:
     """The image bent so that control_k shows what lies at point k: `thin_plate_spline_grid`.
 
     Args:
       size: h = w, or (h, w), of the output.
       control: places in the output; see `control_grid`.
-      mode: of `grid_sample`.
-      padding: of `grid_sample`.
+      mode, padding, fill, implementation: of `grid_sample`.
       align_corners: of both.
 
     Returns:
@@ -72,9 +88,17 @@ def thin_plate_spline(
     (4, 4, 1)
     """
     shape, layout = pair(size), checked_layout(control)
+    sample = partial(
+        grid_sample,
+        mode=mode,
+        padding=padding,
+        fill=fill,
+        align_corners=align_corners,
+        implementation=implementation,
+    )
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "K 2"]) -> Float[Array, "h w C"]:
         grid = thin_plate_spline_grid(where, shape, control=layout, align_corners=align_corners)
-        return grid_sample(image, grid, mode=mode, padding=padding, align_corners=align_corners)
+        return sample(image, grid)
 
     return Read(apply, "control_points")

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_jax.ops import grid_sample
-from attn_jax.training.names import as_user_errors, check_installed
+from attn_jax.ops.native import build, supports
+from attn_jax.training.names import UserError, as_user_errors, check_installed
 from attn_jax.training.writers import write_atomically
 from attn_jax.yardsticks.peers import FILL, Case, Sampled, by_onnx, by_oracle, by_torch
 
@@ -41,12 +42,18 @@ class Row(NamedTuple):
 
 
 def cases() -> list[Case]:
-    """The full product."""
-    return [
+    """The full product, by XLA; and what native code has of it."""
+    by_xla = [
         Case(dims, *rest)
         for dims in MODES
         for rest in itertools.product(MODES[dims], PADDINGS, (False, True), DTYPES)
     ]
+    native = [c._replace(implementation="native") for c in by_xla if _is_native(c)]
+    return by_xla + native
+
+
+def _is_native(case: Case) -> bool:
+    return supports(case.mode, case.padding, case.dims + 1, case.dtype)
 
 
 def run(path: Path, pairs: int, say: Callable[[str], Any]) -> None:
@@ -58,10 +65,14 @@ def run(path: Path, pairs: int, say: Callable[[str], Any]) -> None:
       say: is told each row as it is known.
 
     Raises:
-      UserError: without onnx.
+      UserError: without onnx, or a C++ compiler.
     """
     with as_user_errors():
         check_installed("onnx")
+    try:
+        build()
+    except RuntimeError as error:
+        raise UserError(str(error)) from error
     rows = []
     with jax.enable_x64(True):
         for case in cases():
@@ -99,7 +110,7 @@ def sample(case: Case, pairs: int) -> Sampled:
             jax.vmap(
                 lambda image, grid: grid_sample(
                     image, grid, mode=case.mode, padding=case.padding,
-                    align_corners=case.align_corners, **fill,
+                    align_corners=case.align_corners, implementation=case.implementation, **fill,
                 )
             ), images, grids,
         )  # fmt: skip
@@ -138,11 +149,11 @@ Written by `python -m experiments.conformance --output=docs/conformance.md`, wit
 Each row is the largest absolute error over {pairs} images of 5 x 4 pixels (volumes of 3 x 5 x 4),
 values in [-1, 1] in two channels, each read at 4 places: inside, around, and up to 1.5 widths
 outside. Images and cotangents have the row's dtype, coordinates at least float32; peers get the
-same numbers in float64. `onnx` is its reference evaluator (which rounds pixels to float32),
-`oracle` NumPy in float64 from the definition, with exact derivatives, `torch` is
-`torch.nn.functional.grid_sample` in float64. "d image" and "d grid" are the gradients. `-` says
-that a peer has no such case, or differs by design (onnx clips a cubic's place under border,
-PyTorch and we its taps), or was not installed."""
+same numbers in float64. Rows of "native" are of the C++ kernel, all others of XLA. `onnx` is its
+reference evaluator (which rounds pixels to float32), `oracle` NumPy in float64 from the definition,
+with exact derivatives, `torch` is `torch.nn.functional.grid_sample` in float64. "d image" and
+"d grid" are the gradients. `-` says that a peer has no such case, or differs by design (onnx clips
+a cubic's place under border, PyTorch and we its taps), or was not installed."""
 
 _COLUMNS = (
     "| | mode | padding | aligned | onnx | oracle | d image | d grid | torch | d image | d grid |",
@@ -157,7 +168,8 @@ def _versions() -> str:
 
 def _line(row: Row) -> str:
     case = row.case
-    named = (f"{case.dims}-D", case.mode, case.padding, "yes" if case.align_corners else "no")
+    mode = case.mode + " (native)" * (case.implementation == "native")
+    named = (f"{case.dims}-D", mode, case.padding, "yes" if case.align_corners else "no")
     return f"| {' | '.join((*named, *_figures(row)))} |"
 
 

@@ -74,17 +74,19 @@ def oracle(
     fill = np.broadcast_to(np.asarray(fill, np.float64), (channels,))
 
     def read(matrices: list[np.ndarray], total: float) -> np.ndarray:
-        inside = _product(matrices, image)
-        missing = total - np.prod([m.sum(1) for m in matrices], 0)
-        return inside + (missing[:, None] * fill if padding == "constant" else 0)
+        return _product(matrices, image) + missing(matrices, total) * fill
+
+    def missing(matrices: list[np.ndarray], total: float) -> np.ndarray:
+        """[n, 1]: the weight that `fill` has, in "constant" alone."""
+        weight = total - np.prod([m.sum(1) for m in matrices], 0)
+        return weight[:, None] * (padding == "constant")
 
     def gradients(cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         to_image = _spread(weights, np.asarray(cotangent, np.float64))
         to_grid = np.stack(
             [(cotangent * read(_with_slope(axes, i), 0.0)).sum(1) for i in reversed(range(d))], 1
         )
-        missing = 1 - np.prod([m.sum(1) for m in weights], 0)
-        return to_image, to_grid, (missing[:, None] * cotangent).sum(0)
+        return to_image, to_grid, (missing(weights, 1.0) * cotangent).sum(0)
 
     return Oracle(read(weights, 1.0), gradients)
 

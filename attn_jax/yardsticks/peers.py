@@ -19,6 +19,7 @@ class Case(NamedTuple):
     padding: str
     align_corners: bool
     dtype: str
+    implementation: str = "xla"
 
 
 class Sampled(NamedTuple):

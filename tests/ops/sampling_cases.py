@@ -2,49 +2,87 @@
 
 import functools
 import itertools
+from typing import NamedTuple
 
 import jax
 import numpy as np
+import pytest
 
 from attn_jax.ops import grid_sample
+from attn_jax.ops.native import library
+
+
+class Case(NamedTuple):
+    """One static signature; all but `dims` are options of `grid_sample`."""
+
+    dims: int
+    mode: str
+    padding: str
+    align_corners: bool
+    implementation: str = "xla"
+
 
 MODES = {2: ("nearest", "bilinear", "bicubic", "lanczos3"), 3: ("nearest", "bilinear")}
 PADDINGS = ("zeros", "border", "reflection", "wrap", "constant")
 SHAPES = {2: (5, 4, 2), 3: (3, 5, 4, 2)}
 PLACES = 4
 FILL = np.array([0.3, -1.2])
-ALL = [
-    (dims, mode, padding, align_corners)
+XLA = [
+    Case(dims, mode, padding, align_corners)
     for dims in (2, 3)
     for mode, padding, align_corners in itertools.product(MODES[dims], PADDINGS, (False, True))
 ]
+NATIVE = [c._replace(implementation="native") for c in XLA if c[:2] == (2, "bilinear")]
+ALL = [*XLA, *NATIVE]
 # Where one alignment must do for each: in turn, so that every value of every axis is met.
 SOME = [
-    (dims, mode, padding, bool((i + j) % 2))
+    Case(dims, mode, padding, bool((i + j) % 2))
     for dims in (2, 3)
     for (i, mode), (j, padding) in itertools.product(enumerate(MODES[dims]), enumerate(PADDINGS))
 ]
+SOME += [case for case in NATIVE if case._replace(implementation="xla") in SOME]
 # Compiling takes longer than running: XLA need not try hard.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def options(mode, padding, align_corners):
-    constant = {"fill": jax.numpy.asarray(FILL, "float32")} if padding == "constant" else {}
-    return {"mode": mode, "padding": padding, "align_corners": align_corners, **constant}
+def each(cases):
+    """Parametrises a test by case."""
+    found = [Case(*case) for case in cases]
+    return pytest.mark.parametrize(
+        "case", [pytest.param(case, id=name(case), marks=marks(case)) for case in found]
+    )
+
+
+def marks(case):
+    """Native code cannot be tested without a compiler."""
+    compiler = case.implementation != "native" or library._compiler()
+    return pytest.mark.skipif(not compiler, reason="no C++ compiler")
+
+
+def name(case):
+    edges = "aligned" if case.align_corners else "edges"
+    native = "-native" * (case.implementation == "native")
+    return f"{case.dims}d-{case.mode}-{case.padding}-{edges}{native}"
+
+
+def options(mode="bilinear", padding="zeros", align_corners=False, implementation="xla"):
+    fill = {"fill": jax.numpy.asarray(FILL, "float32")} if padding == "constant" else {}
+    return {
+        "mode": mode, "padding": padding, "align_corners": align_corners,
+        "implementation": implementation, **fill,
+    }  # fmt: skip
 
 
 @functools.cache
-def batched(mode="bilinear", padding="zeros", align_corners=False):
-    """A compiled sampler of images [B, ...] at grids [B, n, d]."""
-    chosen = options(mode, padding, align_corners)
-    return quick_jit(jax.vmap(lambda image, grid: grid_sample(image, grid, **chosen)))
+def batched(*chosen):
+    """A compiled sampler of images [B, ...] at grids [B, n, d], of a case but for `dims`."""
+    return quick_jit(jax.vmap(functools.partial(grid_sample, **options(*chosen))))
 
 
 @functools.cache
-def pulled(mode, padding, align_corners):
+def pulled(*chosen):
     """(images, grids, cotangents) -> the values, and the gradients to images and grids."""
-    chosen = options(mode, padding, align_corners)
-    sample = jax.vmap(lambda image, grid: grid_sample(image, grid, **chosen))
+    sample = jax.vmap(functools.partial(grid_sample, **options(*chosen)))
 
     def value_and_gradients(images, grids, cotangents):
         value, pull = jax.vjp(sample, images, grids)
@@ -59,8 +97,3 @@ def pairs(dims, count, seed=0, places=PLACES, shape=None):
     reach = rng.choice([1.0, 1.5, 8.0], size=(count, 1, 1))
     grids = reach * rng.uniform(-1, 1, size=(count, places, dims))
     return rng.uniform(-1, 1, size=(count, *(shape or SHAPES[dims]))), grids
-
-
-def name(case):
-    dims, mode, padding, align_corners = case
-    return f"{dims}d-{mode}-{padding}-{'aligned' if align_corners else 'edges'}"

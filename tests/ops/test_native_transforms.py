@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
-from native_oracle import affine, images, problem, sampler, thetas
+from native_problems import affine, images, problem, sampler, thetas
 
 from attn_jax.ops.native import formula, library
 

@@ -18,19 +18,17 @@ from attn_jax.ops.padding import Outside
 from attn_jax.yardsticks.oracle import oracle
 
 sample = cases.quick_jit(grid_sample, static_argnames=("mode", "padding", "align_corners"))
-some = pytest.mark.parametrize(
-    "case", [c for c in cases.SOME if c[1] != "lanczos3"], ids=cases.name
-)
+some = cases.each([case for case in cases.SOME if case.mode != "lanczos3"])
 CHOSEN = [
     (2, "bilinear", "zeros", False), (2, "bicubic", "border", True), (2, "bilinear", "wrap", True),
     (2, "bilinear", "reflection", False), (3, "bilinear", "constant", False),
+    (2, "bilinear", "reflection", False, "native"),
 ]  # fmt: skip
-chosen = pytest.mark.parametrize("case", CHOSEN, ids=cases.name)
 
 
 @some
 def test_coordinates_that_are_not_finite(case):
-    dims, mode, padding, align_corners = case
+    dims, mode, padding, align_corners, _ = case
     image = np.random.default_rng(0).uniform(1, 2, size=cases.SHAPES[dims]).astype(np.float32)
     inside = 0.1
     grid = np.full((cases.PLACES, dims), inside, np.float32)
@@ -39,21 +37,20 @@ def test_coordinates_that_are_not_finite(case):
     read_as[0, 0] = -1
     read_as[1:3, 0] = [9, -9] if padding in ("zeros", "constant", "border") else -1
     images, grids = (np.broadcast_to(a, (180, *a.shape)) for a in (image, np.stack([grid])[0]))
-    out = cases.batched(mode, padding, align_corners)(images, grids)[0]
+    out = cases.batched(*case[1:])(images, grids)[0]
     fill = cases.FILL if padding == "constant" else 0.0
     kwargs = {"mode": mode, "padding": padding, "align_corners": align_corners, "fill": fill}
     np.testing.assert_allclose(out, oracle(image, read_as, **kwargs).value, atol=1e-5)
 
 
-@chosen
+@cases.each(CHOSEN)
 def test_gradients_are_zero_where_coordinates_are_not_finite(case):
-    dims, mode, padding, align_corners = case
-    grids = np.zeros((180, cases.PLACES, dims))
+    grids = np.zeros((180, cases.PLACES, case.dims))
     grids[:, :3, 0] = [np.nan, np.inf, -np.inf]
     with jax.enable_x64(True):
-        images, _ = cases.pairs(dims, 180)
+        images, _ = cases.pairs(case.dims, 180)
         ones = np.ones((180, cases.PLACES, 2))
-        _, to_images, to_grids = cases.pulled(mode, padding, align_corners)(images, grids, ones)
+        _, to_images, to_grids = cases.pulled(*case[1:])(images, grids, ones)
     assert np.isfinite(to_images).all()
     np.testing.assert_array_equal(to_grids[:, :3, 0], 0)
     assert np.isfinite(to_grids).all()
@@ -71,10 +68,10 @@ WHERE = st.lists(NUMBERS, min_size=8, max_size=8)
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(where=WHERE, seed=st.integers(0, 2**16))
 def test_any_coordinate_reads_something_between_the_pixels(case, where, seed):
-    dims, mode, padding, align_corners = case
+    dims, mode, padding = case[:3]
     images, grids = (a.astype(np.float32) for a in cases.pairs(dims, 180, seed))
     grids[:4, :2, 0], grids[:4, :2, 1] = (np.reshape(w, (4, 2)) for w in (where, where[::-1]))
-    out = np.asarray(cases.batched(mode, padding, align_corners)(images, grids))
+    out = np.asarray(cases.batched(*case[1:])(images, grids))
     assert np.isfinite(out).all()
     overshoot = 1.0 if mode != "bicubic" else 1.375**dims  # the sum of the weights' sizes
     assert np.abs(out).max() <= overshoot * 1.2 + 1e-5
@@ -86,7 +83,7 @@ def test_any_coordinate_reads_something_between_the_pixels(case, where, seed):
             out[outside], np.broadcast_to(fill, out[outside].shape), atol=1e-5
         )
     if padding == "border" and mode in ("nearest", "bilinear"):
-        held = cases.batched(mode, padding, align_corners)(images, np.clip(grids, -5, 5))
+        held = cases.batched(*case[1:])(images, np.clip(grids, -5, 5))
         finite = np.isfinite(grids).all(-1)
         np.testing.assert_allclose(out[finite], np.asarray(held)[finite], atol=1e-6)
 
@@ -113,7 +110,7 @@ def test_no_tap_leaves_the_margins(numbers, size, mode, padding, align_corners):
 
 def smooth_pairs(case):
     """Places between the kinks of every mode and padding: between pixels, and not half-way."""
-    dims, _, _, align_corners = case
+    dims, align_corners = case.dims, case.align_corners
     rng = np.random.default_rng(0)
     sizes = np.array(cases.SHAPES[dims][:-1][::-1])
     pixels = rng.integers(-2, 6, size=(3, dims)) + rng.choice([0.2, 0.3, 0.7, 0.8], size=(3, dims))
@@ -131,7 +128,7 @@ def quick():
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("case", [CHOSEN[3]], ids=cases.name)
+@cases.each([CHOSEN[3], CHOSEN[5]])
 def test_derivatives_of_first_and_second_order_in_both_modes(case):
     with jax.enable_x64(True):
         sample = jax.jit(lambda image, grid: grid_sample(image, grid, **cases.options(*case[1:])))
@@ -140,7 +137,7 @@ def test_derivatives_of_first_and_second_order_in_both_modes(case):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("case", cases.ALL, ids=cases.name)
+@cases.each(cases.ALL)
 def test_all_derivatives_of_first_and_second_order_in_both_modes(case):
     test_derivatives_of_first_and_second_order_in_both_modes(case)
 

@@ -12,36 +12,34 @@ from scipy.ndimage import map_coordinates
 
 from attn_jax.yardsticks.oracle import oracle
 
-every = pytest.mark.parametrize("case", cases.ALL, ids=cases.name)
 ONNX_MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
 # onnx clips a cubic's place, where PyTorch clips its taps.
 IN_ONNX = [
-    (dims, mode, padding, align_corners)
-    for dims, mode, padding, align_corners in cases.ALL
-    if mode in ONNX_MODES and padding in ("zeros", "border", "reflection")
-    if (mode, padding) != ("bicubic", "border")
+    case
+    for case in cases.ALL
+    if case.mode in ONNX_MODES and case.padding in ("zeros", "border", "reflection")
+    if (case.mode, case.padding) != ("bicubic", "border")
 ]
 COUNT = 180
 # By default each value of each axis is met, with the product left to the slow tests: most of the
 # time goes into compiling, of lanczos3 and of gradients above all.
-VALUES = [case for case in cases.SOME if case[1] != "lanczos3" or case[2] in ("zeros", "wrap")]
+VALUES = [
+    case for case in cases.SOME if case.mode != "lanczos3" or case.padding in ("zeros", "wrap")
+]
 GRADIENTS = [
-    (dims, mode, padding, align_corners)
-    for dims, mode, padding, align_corners in cases.SOME
-    if (dims, mode) == (2, "bilinear")
-    or (mode, padding) in (("nearest", "wrap"), ("bicubic", "border"), ("bicubic", "constant"))
-    or (dims, mode, padding) in ((3, "bilinear", "zeros"), (3, "bilinear", "reflection"))
+    case
+    for case in cases.SOME
+    if case[:2] == (2, "bilinear")
+    or case[1:3] in (("nearest", "wrap"), ("bicubic", "border"), ("bicubic", "constant"))
+    or case[:3] in ((3, "bilinear", "zeros"), (3, "bilinear", "reflection"))
 ]
 
 
 def by_oracle(case, images, grids, cotangents=None):
     """Values; or the gradients to images and grids."""
-    _, mode, padding, align_corners = case
-    fill = cases.FILL.astype(np.float32) if padding == "constant" else 0.0
-    told = [
-        oracle(i, g, mode=mode, padding=padding, align_corners=align_corners, fill=fill)
-        for i, g in zip(images, grids, strict=True)
-    ]
+    fill = cases.FILL.astype(np.float32) if case.padding == "constant" else 0.0
+    definition = {of: getattr(case, of) for of in ("mode", "padding", "align_corners")}
+    told = [oracle(i, g, **definition, fill=fill) for i, g in zip(images, grids, strict=True)]
     if cotangents is None:
         return np.stack([one.value for one in told])
     gradients = [one.gradients(c) for one, c in zip(told, cotangents, strict=True)]
@@ -49,12 +47,11 @@ def by_oracle(case, images, grids, cotangents=None):
 
 
 def onnx_reference(case, images, grids):
-    dims, mode, padding, align_corners = case
     node = make_node(
-        "GridSample", ["x", "grid"], ["y"], mode=ONNX_MODES[mode], padding_mode=padding,
-        align_corners=int(align_corners),
+        "GridSample", ["x", "grid"], ["y"], mode=ONNX_MODES[case.mode], padding_mode=case.padding,
+        align_corners=int(case.align_corners),
     )  # fmt: skip
-    batch, places, _ = grids.shape
+    batch, places, dims = grids.shape
     shaped = grids.reshape(batch, *(1,) * (dims - 1), places, dims)
     feeds = {"x": np.moveaxis(images, -1, 1), "grid": shaped}
     out = ReferenceEvaluator(node).run(None, feeds)[0]
@@ -67,13 +64,18 @@ def node_cases():
 
     def record(node, inputs, outputs, name):
         attributes = {a.name: a.s.decode() if a.s else a.i for a in node.attribute}
-        case = (
+        by_xla = cases.Case(
             inputs[0].ndim - 2,
             {v: k for k, v in ONNX_MODES.items()}[attributes.get("mode", "linear")],
             attributes.get("padding_mode", "zeros"),
             bool(attributes.get("align_corners", 0)),
         )
-        found.append(pytest.param(case, *inputs, *outputs, id=name))
+        for case in (by_xla, by_xla._replace(implementation="native")):
+            if case in cases.ALL:
+                arrays, marks = (*inputs, *outputs), cases.marks(case)
+                found.append(
+                    pytest.param(case, *arrays, id=f"{name}-{case.implementation}", marks=marks)
+                )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gridsample, "expect", record)
@@ -89,18 +91,19 @@ def test_onnx_node_cases(case, x, grid, y):
 
 
 def test_the_node_cases_cover_the_standards_options():
-    met = {case.values[0] for case in node_cases()}
-    assert len(node_cases()) == 18
+    met = [case.values[0] for case in node_cases()]
+    assert sum(case.implementation == "xla" for case in met) == 18
     for axis, values in enumerate([{2, 3}, set(ONNX_MODES), {"zeros", "border", "reflection"}]):
         assert {case[axis] for case in met} == values
 
 
 def test_there_are_5000_pairs_in_60_signatures():
-    assert len(IN_ONNX) * COUNT >= 5000
+    by_xla = [case for case in IN_ONNX if case.implementation == "xla"]
+    assert len(by_xla) * COUNT >= 5000
     assert len(IN_ONNX) <= 60
 
 
-@pytest.mark.parametrize("case", IN_ONNX, ids=cases.name)
+@cases.each(IN_ONNX)
 def test_random_pairs_agree_with_onnx(case):
     images, grids = (a.astype(np.float32) for a in cases.pairs(case[0], COUNT))
     ours = cases.batched(*case[1:])(images, grids)
@@ -117,13 +120,13 @@ def values_agree(case):
     np.testing.assert_allclose(ours, by_oracle(case, images, grids), atol=2e-5)
 
 
-@pytest.mark.parametrize("case", VALUES, ids=cases.name)
+@cases.each(VALUES)
 def test_float32_agrees_with_the_oracle(case):
     values_agree(case)
 
 
 @pytest.mark.slow
-@every
+@cases.each(cases.ALL)
 def test_all_of_float32_agrees_with_the_oracle(case):
     values_agree(case)
 
@@ -139,13 +142,13 @@ def gradients_agree(case):
             np.testing.assert_allclose(of_ours, of_oracle, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", GRADIENTS, ids=cases.name)
+@cases.each(GRADIENTS)
 def test_gradients_agree_with_the_oracle(case):
     gradients_agree(case)
 
 
 @pytest.mark.slow
-@every
+@cases.each(cases.ALL)
 def test_all_gradients_agree_with_the_oracle(case):
     gradients_agree(case)
 
@@ -162,12 +165,12 @@ def narrow_agrees(case, dtype):
 
 
 PAIRWISE = [
-    ((2, "bilinear", "border", False), jnp.bfloat16),
-    ((2, "nearest", "reflection", True), jnp.bfloat16),
-    ((2, "bicubic", "constant", False), jnp.float16),
-    ((3, "bilinear", "wrap", True), jnp.float16),
-    ((3, "nearest", "zeros", False), jnp.bfloat16),
-    ((2, "bilinear", "zeros", True), jnp.float16),
+    (cases.Case(2, "bilinear", "border", False), jnp.bfloat16),
+    (cases.Case(2, "nearest", "reflection", True), jnp.bfloat16),
+    (cases.Case(2, "bicubic", "constant", False), jnp.float16),
+    (cases.Case(3, "bilinear", "wrap", True), jnp.float16),
+    (cases.Case(3, "nearest", "zeros", False), jnp.bfloat16),
+    (cases.Case(2, "bilinear", "zeros", True), jnp.float16),
 ]
 
 
@@ -177,7 +180,7 @@ def test_narrow_images_are_rounded_once(case, dtype):
 
 
 @pytest.mark.slow
-@every
+@cases.each(cases.XLA)
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_all_narrow_images_are_rounded_once(case, dtype):
     narrow_agrees(case, dtype)
@@ -189,10 +192,9 @@ SCIPY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", [c for c in cases.ALL if c[1] in ("nearest", "bilinear")],
-                         ids=cases.name)  # fmt: skip
+@cases.each([case for case in cases.XLA if case.mode in ("nearest", "bilinear")])
 def test_the_oracle_agrees_with_scipy(case):
-    dims, mode, padding, align_corners = case
+    dims, mode, padding, align_corners, _ = case
     images, grids = cases.pairs(dims, 10, seed=5)
     extent = np.array(images.shape[1:-1][::-1])
     pixels = (grids + 1) / 2 * (extent - 1) if align_corners else ((grids + 1) * extent - 1) / 2
@@ -231,7 +233,7 @@ def test_the_oracles_gradients_are_its_differences():
 
 def torch_agrees(case, shape, seed=7):
     torch = pytest.importorskip("torch")
-    dims, mode, padding, align_corners = case
+    dims, mode, padding, align_corners, _ = case
     images, grids = cases.pairs(dims, COUNT, seed, shape=shape)
     # Kinks too: pixels and the middles between them, and the corners.
     kinks = np.random.default_rng(seed).integers(-8, 9, size=grids.shape) / 4
@@ -253,23 +255,25 @@ def torch_agrees(case, shape, seed=7):
 
 
 IN_TORCH = [
-    case for case in cases.ALL if case[1] != "lanczos3" and case[2] not in ("wrap", "constant")
+    case
+    for case in cases.ALL
+    if case.mode != "lanczos3" and case.padding not in ("wrap", "constant")
 ]
 
 
-@pytest.mark.parametrize("case", [c for c in IN_TORCH if c in GRADIENTS], ids=cases.name)
+@cases.each([case for case in IN_TORCH if case in GRADIENTS])
 def test_values_and_gradients_agree_with_torch(case):
     torch_agrees(case, cases.SHAPES[case[0]])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", IN_TORCH, ids=cases.name)
+@cases.each(IN_TORCH)
 def test_all_values_and_gradients_agree_with_torch(case):
     torch_agrees(case, cases.SHAPES[case[0]])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", IN_TORCH, ids=cases.name)
+@cases.each(IN_TORCH)
 @pytest.mark.parametrize("pixels", ["one", "one wide"])
 def test_one_pixel_axes_agree_with_torch(case, pixels):
     shape = (1,) * case[0] if pixels == "one" else (*(3,) * (case[0] - 1), 1)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from attn_jax.ops import (
+    affine,
+    affine_grid,
     control_grid,
     grid_sample,
     projective,
@@ -22,6 +24,7 @@ _jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_le
 CONTROL = control_grid(3)
 # name -> (read of a size, grid of a place and a size, the place that leaves the image alone)
 WARPS = {
+    "affine": (affine, affine_grid, np.eye(2, 3)),
     "projective": (projective, projective_grid, np.eye(3)),
     "thin_plate_spline": (
         functools.partial(thin_plate_spline, control=CONTROL),
@@ -40,18 +43,18 @@ def picture(*shape, dtype=jnp.float32):
 @BOTH
 @warps
 def test_a_warp_samples_its_own_grid(read, grid, identity, align_corners):
-    image = picture(5, 7, 2)
-    noise = np.random.default_rng(1).uniform(-0.2, 0.2, size=identity.shape)
+    image, outside = picture(5, 7, 2), {"padding": "constant", "fill": jnp.array([3.0, -4.0])}
+    noise = np.random.default_rng(1).uniform(0, 0.6, size=identity.shape)
     where = jnp.asarray(identity + noise, jnp.float32)
 
     @_jit
     def by_hand(image, where):
         places = grid(where, (3, 4), align_corners=align_corners)
-        return grid_sample(image, places, align_corners=align_corners)
+        return grid_sample(image, places, align_corners=align_corners, **outside)
 
-    out = _jit(read((3, 4), align_corners=align_corners).apply)(image, where)
+    out = _jit(read((3, 4), align_corners=align_corners, **outside).apply)(image, where)
     np.testing.assert_allclose(out, by_hand(image, where), atol=1e-6)
-    assert out.std() > 0.01
+    assert out.max() > 1 > out.min()  # both from inside and from outside
 
 
 @BOTH
@@ -75,9 +78,9 @@ def test_one_number_is_square_and_none_is_refused(read, grid, identity):
 
 
 @warps
-def test_modes_and_paddings_are_those_of_the_sampler(read, grid, identity):
+def test_options_are_those_of_the_sampler(read, grid, identity):
     image, where = picture(5, 7, 2), jnp.asarray(identity)
-    for option in ("mode", "padding"):
+    for option in ("mode", "padding", "implementation"):
         with pytest.raises(ValueError, match=f"{option} must be one of .*; got 'odd'"):
             jax.eval_shape(read(3, **{option: "odd"}).apply, image, where)
 
