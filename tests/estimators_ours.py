@@ -1,0 +1,62 @@
+"""The estimators under test, what they are proposed, and one choice of each."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from attn_jax import estimators
+
+SCORES = np.array([0.5, -1.0, 2.0, 0.0, 1.0], np.float32)
+MASKED = np.array([0.5, -np.inf, 2.0, 0.0, -np.inf], np.float32)
+MEAN = np.array([0.3, -0.6], np.float32)
+SIGMA = 0.2
+TAU = 0.6
+KEY = jax.random.key(0)
+SAMPLES = 20_000
+
+OF_SCORES = {
+    "expectation": estimators.expectation(),
+    "categorical": estimators.categorical(),
+    "uniform": estimators.uniform(),
+    "sparsemax": estimators.sparsemax(),
+    "gumbel_softmax": estimators.gumbel_softmax(TAU),
+    "straight_through": estimators.straight_through(TAU),
+    "straight_through_gumbel": estimators.straight_through_gumbel(TAU),
+}
+OF_POINTS = {
+    "gaussian": estimators.gaussian(SIGMA),
+    "pathwise_gaussian": estimators.pathwise_gaussian(SIGMA),
+    "random_point": estimators.random_point(0.7),
+    "fixed_point": estimators.fixed_point((0.25, -0.5)),
+}
+OF_THETA = {
+    "identity": estimators.identity(),
+    "fixed_transform": estimators.fixed_transform(),
+}
+OURS = OF_SCORES | OF_POINTS | OF_THETA
+THROUGH = ("straight_through", "straight_through_gumbel")
+RELAXED = ("gumbel_softmax", *THROUGH, "pathwise_gaussian")
+SAMPLERS = ("categorical", "gaussian", "random_point", *RELAXED)
+CONTROLS = ("uniform", "fixed_point", "random_point", "fixed_transform")
+CREDITED = ("categorical", "gaussian")
+WEIGHTS = np.arange(1.0, 6.0)
+
+
+def named(*names):
+    return pytest.mark.parametrize("name", names or list(OURS))
+
+
+def proposal(name):
+    if name in OF_SCORES:
+        return jnp.asarray(SCORES)
+    return jnp.asarray(MEAN) if name in OF_POINTS else jnp.arange(6.0).reshape(2, 3)
+
+
+def choice(name, key=KEY):
+    return jax.jit(OURS[name].choose)(key, proposal(name))
+
+
+def softmax(scores):
+    return scipy.special.softmax(scores.astype(np.float64))
