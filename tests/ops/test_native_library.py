@@ -49,15 +49,22 @@ def test_without_a_compiler_one_line_says_so_and_native_is_refused(fresh, monkey
         native.build_in_background()
     assert [r.name for r in caplog.records] == ["attn_jax.ops.native.library"]
     assert "no C++ compiler" in caplog.text
-    with pytest.raises(RuntimeError, match="needs a C\\+\\+17 compiler: set CXX"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"C\+\+17 compiler, and g\+\+ or clang\+\+ or c\+\+ is not there: set CXX",
+    ):
         native.build()
-    with pytest.raises(RuntimeError, match="needs a C\\+\\+17 compiler: set CXX"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"C\+\+17 compiler, and g\+\+ or clang\+\+ or c\+\+ is not there: set CXX",
+    ):
         native.sample(jnp.ones((2, 3, 11)), jnp.zeros((1, 2)))
 
 
-def test_a_compiler_that_is_named_but_not_there(fresh, monkeypatch):
+def test_a_compiler_that_is_named_but_not_there(fresh, monkeypatch, caplog):
     monkeypatch.setenv("CXX", str(fresh / "nowhere"))
     assert not native.available()
+    assert f"no C++ compiler (CXX={fresh / 'nowhere'})" in caplog.text
 
 
 def test_two_that_build_at_once_leave_one_whole_library(fresh, monkeypatch):
@@ -87,6 +94,38 @@ def test_a_library_that_cannot_be_loaded_is_passed_over(fresh, monkeypatch, capl
     assert library._compile() == ""
     assert not native.available()
     assert "cannot be loaded" in caplog.text
+    assert names() == []  # so that another is made
+
+
+def test_a_damaged_library_is_made_again(fresh, monkeypatch):
+    def load():
+        if library.path().read_text() != "whole":
+            raise OSError("file too short")
+        return {"Sample": "sample"}
+
+    monkeypatch.setattr(library, "_load", load)
+    use_compiler(fresh, monkeypatch, 'printf whole > "$out"')
+    library.path().parent.mkdir()
+    library.path().write_text("half")
+    native.build()
+    assert library.path().read_text() == "whole"
+
+
+def test_a_compiler_may_be_a_command_of_several_words(fresh, monkeypatch):
+    use_compiler(fresh, monkeypatch, 'printf whole > "$out"')
+    monkeypatch.setenv("CXX", f"env {os.environ['CXX']}")
+    assert library._compiler()[1:] == (str(fresh / "compiler"),)
+    assert library._compile() == ""
+    assert names() == [library.path().name]
+
+
+def test_a_build_in_the_background_that_fails_says_so(fresh, monkeypatch, caplog):
+    use_compiler(fresh, monkeypatch, 'echo "no such flag" >&2; exit 1')
+    native.build_in_background()
+    ended = time.monotonic() + 20
+    while not caplog.text and time.monotonic() < ended:
+        time.sleep(0.02)
+    assert "no such flag" in caplog.text
 
 
 def test_a_build_in_the_background_is_there_for_the_next(fresh, monkeypatch):

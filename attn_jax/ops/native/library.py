@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import threading
@@ -30,6 +31,8 @@ _FLAGS = (
 # Unless told so, GCC takes an Intel CPU's gathers for slow; they are twice as fast as loads.
 _INTEL_FLAGS = ("-mtune=haswell",)
 
+_NAMES = ("g++", "clang++", "c++")
+
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 
@@ -43,8 +46,9 @@ def available() -> bool:
         return False
     try:
         return bool(_load())
-    except OSError as error:  # damaged, or made for another machine
+    except (OSError, AttributeError) as error:
         _log.warning("attn_jax: the native sampler cannot be loaded: %s", error)
+        path().unlink(missing_ok=True)  # damaged: another is made
         return False
 
 
@@ -55,10 +59,12 @@ def build() -> None:
       RuntimeError: if there is no C++ compiler, or it fails.
     """
     if _compiler() is None:
-        raise RuntimeError(_NONE)
+        raise RuntimeError(_none())
     with _lock:
-        if not path().exists() and (complaint := _compile()):
-            raise RuntimeError(f"{_compiler()} could not compile {_SOURCE.name}: {complaint}")
+        if available():
+            return
+        if complaint := _compile():
+            raise RuntimeError(_failed(complaint))
         _load()
 
 
@@ -76,21 +82,35 @@ def target(handler: str) -> str:
     return _load()[handler]
 
 
-_NONE = (
-    "implementation='native' needs a C++17 compiler: set CXX, or install g++ or clang++ "
-    "(None and 'xla' need none)"
-)
-
-
 @functools.cache
 def _say_there_is_none() -> None:
-    _log.warning("attn_jax: no C++ compiler (CXX, g++, clang++, c++): sampling through XLA")
+    _log.warning("attn_jax: no C++ compiler (%s): sampling through XLA", _sought())
+
+
+def _none() -> str:
+    return (
+        f"implementation='native' needs a C++17 compiler, and {_sought()} is not there: set CXX, "
+        "or install g++ or clang++ (None and 'xla' need none)"
+    )
+
+
+def _failed(complaint: str) -> str:
+    return f"{shlex.join(_compiler() or ())} could not compile {_SOURCE.name}: {complaint}"
+
+
+def _sought() -> str:
+    chosen = os.environ.get("CXX")
+    return f"CXX={chosen}" if chosen else " or ".join(_NAMES)
 
 
 @functools.cache
-def _compiler() -> str | None:
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "c++"]
-    return next((found for name in names if (found := shutil.which(name))), None)
+def _compiler() -> tuple[str, ...] | None:
+    """The command, with what CXX gives it: "ccache g++"."""
+    commands = [shlex.split(os.environ["CXX"])] if os.environ.get("CXX") else [[n] for n in _NAMES]
+    for name, *given in filter(None, commands):
+        if found := shutil.which(name):
+            return found, *given
+    return None
 
 
 @functools.cache
@@ -109,8 +129,13 @@ def _folder() -> Path:
 def _digest() -> str:
     compiler = _compiler()
     assert compiler is not None
-    named = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    parts = (_SOURCE.read_bytes(), compiler.encode(), named, " ".join(_flags()).encode())
+    named = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
+    parts = (
+        _SOURCE.read_bytes(),
+        shlex.join(compiler).encode(),
+        named,
+        " ".join(_flags()).encode(),
+    )
     parts += (version("jaxlib").encode(), _cpu().encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
@@ -140,7 +165,7 @@ def _compile(nice: int = 0) -> str:
     compiler, final = _compiler(), path()
     assert compiler is not None
     made = f"{final}.{uuid.uuid4().hex}"
-    command = [compiler, *_flags(), "-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o", made]
+    command = [*compiler, *_flags(), "-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o", made]
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
@@ -159,7 +184,11 @@ def _compile(nice: int = 0) -> str:
 
 @functools.cache
 def _start_once() -> None:
-    threading.Thread(target=_compile, kwargs={"nice": 19}, daemon=True).start()
+    def work() -> None:
+        if complaint := _compile(nice=19):
+            _log.warning("attn_jax: %s: sampling through XLA", _failed(complaint))
+
+    threading.Thread(target=work, daemon=True).start()
 
 
 @functools.cache

@@ -27,11 +27,26 @@ from attn_jax.ops.native import formula, library
 from attn_jax.ops.native.formula import Spec
 
 _CODES = {"zeros": 0, "constant": 0, "border": 1, "reflection": 2, "wrap": 3}
+Shape = tuple[int, ...]
 
 
 def sample(image: Array, where: Array, fill: Array, spec: Spec) -> Array:
-    """`formula.sample`, native where it is lowered for a CPU."""
-    return sample_p.bind(image, where, fill, spec=spec)
+    """`formula.sample`, native where it is lowered for one CPU."""
+    return sample_p.bind(*_varying_alike(image, where, fill), spec=spec)
+
+
+def _varying_alike(*args: Array) -> list[Array]:
+    """Under `shard_map` all vary over the axes that any does, as JAX's own operations see to."""
+    axes = frozenset().union(*map(_varying, args))
+    missing = [tuple(sorted(axes - _varying(x))) for x in args]
+    return [
+        jax.lax.pcast(x, m, to="varying") if m else x for x, m in zip(args, missing, strict=True)
+    ]
+
+
+def _varying(x: Array) -> frozenset:
+    kind = jax.typeof(x)  # JAX 0.10 has had both names
+    return kind.vma if hasattr(kind, "vma") else kind.mat.varying
 
 
 def _ranks(spec: Spec) -> tuple[int, int, int]:
@@ -39,26 +54,46 @@ def _ranks(spec: Spec) -> tuple[int, int, int]:
     return 3, (spec.axes + 1 if spec.size is None else 2), 1
 
 
-def _batch(args: Sequence, ranks: Sequence[int]) -> tuple[int, ...]:
+def _batch(args: Sequence, spec: Spec) -> Shape:
     return jnp.broadcast_shapes(
-        *(x.shape[: len(x.shape) - r] for x, r in zip(args, ranks, strict=True))
+        *(x.shape[: len(x.shape) - r] for x, r in zip(args, _ranks(spec), strict=True))
     )
 
 
-def _out_shape(args: Sequence, ranks: Sequence[int], spec: Spec) -> tuple[int, ...]:
+def _out_shape(args: Sequence, spec: Spec) -> Shape:
     image, where = args[:2]
     points = where.shape[-1 - spec.axes : -1] if spec.size is None else spec.size
-    return (*_batch(args, ranks), *points, image.shape[-1])
+    return (*_batch(args, spec), *points, image.shape[-1])
 
 
-def _over_batch(one: Callable, args: Sequence[Array], ranks: Sequence[int]) -> Array | list[Array]:
-    """one(*args) of every example, with the batch's axes in front."""
-    batch = _batch(args, ranks)
-    whole = [
-        jnp.broadcast_to(x, batch + x.shape[x.ndim - r :]) for x, r in zip(args, ranks, strict=True)
+def _gradient_shapes(args: Sequence, spec: Spec, summed: Shape) -> list[Shape]:
+    """Of image, where and fill, and of the batch in full but for the image's along `summed`.
+
+    Args:
+      args: image, where, fill, and a cotangent of the output.
+      spec: of the sampler.
+      summed: axes of the batch, counted from its end: -1 is the last.
+    """
+    *primals, g = args
+    batch = jnp.broadcast_shapes(_batch(primals, spec), g.shape[: len(g.shape) - spec.axes - 1])
+    of_image = [1 if d - len(batch) in summed else n for d, n in enumerate(batch)]
+    return [
+        (*b, *x.shape[len(x.shape) - r :])
+        for b, x, r in zip((of_image, batch, batch), primals, _ranks(spec), strict=True)
     ]
-    flat = [x.reshape(-1, *x.shape[len(batch) :]) for x in whole]
-    return jax.tree.map(lambda y: y.reshape(*batch, *y.shape[1:]), jax.vmap(one)(*flat))
+
+
+# In XLA.
+
+
+def _sample_xla(*args: Array, spec: Spec) -> Array:
+    """The formula over the batch; what is not mapped is not copied."""
+    batch = _batch(args, spec)
+    f = functools.partial(formula.sample, spec=spec)
+    for d in reversed(range(len(batch))):
+        f = jax.vmap(f, [0 if x.shape[d] == batch[d] else None for x in args], axis_size=batch[d])
+    shared = [tuple(d for d, n in enumerate(batch) if x.shape[d] != n) for x in args]
+    return f(*map(jnp.squeeze, args, shared))
 
 
 def _moving(primals: Sequence[Array], wrt: Sequence[bool], spec: Spec) -> tuple[Callable, tuple]:
@@ -66,42 +101,25 @@ def _moving(primals: Sequence[Array], wrt: Sequence[bool], spec: Spec) -> tuple[
 
     def f(*moved: Array) -> Array:
         left = iter(moved)
-        return formula.sample(
-            *(next(left) if w else p for p, w in zip(primals, wrt, strict=True)), spec
+        return _sample_xla(
+            *(next(left) if w else p for p, w in zip(primals, wrt, strict=True)), spec=spec
         )
 
     return f, tuple(compress(primals, wrt))
 
 
-# In XLA.
-
-
-def _sample_xla(*args: Array, spec: Spec) -> Array:
-    return _over_batch(lambda *one: formula.sample(*one, spec), args, _ranks(spec))
-
-
 def _tangent_xla(*args: Array, spec: Spec, wrt: tuple[bool, ...]) -> Array:
-    def one(*args: Array) -> Array:
-        f, moving = _moving(args[:3], wrt, spec)
-        return jax.jvp(f, moving, args[3:])[1]
-
-    return _over_batch(one, args, _tangent_ranks(spec, wrt))
+    f, moving = _moving(args[:3], wrt, spec)
+    alike = [jnp.broadcast_arrays(p, t) for p, t in zip(moving, args[3:], strict=True)]
+    return jax.jvp(f, *map(tuple, zip(*alike, strict=True)))[1]
 
 
-def _cotangents_xla(*args: Array, spec: Spec, wrt: tuple[bool, ...]) -> list[Array]:
-    def one(*args: Array) -> list[Array]:
-        f, moving = _moving(args[:3], wrt, spec)
-        return list(jax.vjp(f, *moving)[1](args[3]))
-
-    return _over_batch(one, args, _cotangent_ranks(spec))
-
-
-def _tangent_ranks(spec: Spec, wrt: Sequence[bool]) -> tuple[int, ...]:
-    return (*_ranks(spec), *compress(_ranks(spec), wrt))
-
-
-def _cotangent_ranks(spec: Spec) -> tuple[int, ...]:
-    return (*_ranks(spec), spec.axes + 1)
+def _cotangents_xla(*args: Array, spec: Spec, wrt: tuple[bool, ...], summed: Shape) -> list[Array]:
+    *primals, g = args
+    shapes = _gradient_shapes(args, spec, summed)
+    f, moving = _moving(list(map(jnp.broadcast_to, primals, shapes)), wrt, spec)
+    out, pull = jax.vjp(f, *moving)
+    return list(pull(jnp.broadcast_to(g, out.shape)))
 
 
 # Natively.
@@ -115,11 +133,11 @@ def _axes(spec: Spec, dtype) -> tuple[Array, Array]:
     return width, height
 
 
-def _call(target: str, results, batch: tuple[int, ...], *args: Array, spec: Spec):
+def _call(target: str, results, batch: int, *args: Array, spec: Spec):
     return jax.ffi.ffi_call(library.target(target), results)(
         *args,
         *_axes(spec, args[0].dtype),
-        batch=np.int64(len(batch)),
+        batch=np.int64(batch),
         padding=np.int64(_CODES[spec.padding]),
         align=spec.align_corners,
     )
@@ -132,25 +150,25 @@ def _fits(image: Array) -> bool:
 def _sample_native(*args: Array, spec: Spec) -> Array:
     if not _fits(args[0]):
         return _sample_xla(*args, spec=spec)
-    batch = _batch(args, _ranks(spec))
-    result = jax.ShapeDtypeStruct(_out_shape(args, _ranks(spec), spec), args[0].dtype)
-    return _call("Sample", result, batch, *args, spec=spec)
+    result = jax.ShapeDtypeStruct(_out_shape(args, spec), args[0].dtype)
+    return _call("Sample", result, len(_batch(args, spec)), *args, spec=spec)
 
 
-def _cotangents_native(*args: Array, spec: Spec, wrt: tuple[bool, ...]) -> list[Array]:
+def _cotangents_native(
+    *args: Array, spec: Spec, wrt: tuple[bool, ...], summed: Shape
+) -> list[Array]:
     *primals, g = args
     if not _fits(args[0]):
-        return _cotangents_xla(*args, spec=spec, wrt=wrt)
-    ranks = _cotangent_ranks(spec)
-    batch = _batch(args, ranks)
-    g = jnp.broadcast_to(g, batch + g.shape[g.ndim - ranks[3] :])
+        return _cotangents_xla(*args, spec=spec, wrt=wrt, summed=summed)
+    shapes, ranks = _gradient_shapes(args, spec, summed), _ranks(spec)
+    batch = shapes[1][: len(shapes[1]) - ranks[1]]
+    g = jnp.broadcast_to(g, batch + g.shape[g.ndim - spec.axes - 1 :])
     # What is not wanted is asked for without elements.
     shapes = [
-        x.shape[x.ndim - r :] if w else (0,) * r
-        for x, r, w in zip(primals, ranks[:3], wrt, strict=True)
+        shape if w else batch + (0,) * r for shape, r, w in zip(shapes, ranks, wrt, strict=True)
     ]
-    results = [jax.ShapeDtypeStruct(batch + shape, g.dtype) for shape in shapes]
-    out = _call("Gradients", results, batch, *primals, g, spec=spec)
+    results = [jax.ShapeDtypeStruct(shape, g.dtype) for shape in shapes]
+    out = _call("Gradients", results, len(batch), *primals, g, spec=spec)
     return list(compress(out, wrt))
 
 
@@ -158,18 +176,20 @@ def _cotangents_native(*args: Array, spec: Spec, wrt: tuple[bool, ...]) -> list[
 
 
 def _sample_aval(*avals, spec: Spec):
-    return avals[0].update(shape=_out_shape(avals, _ranks(spec), spec))
+    return avals[0].update(shape=_out_shape(avals, spec))
 
 
 def _tangent_aval(*avals, spec: Spec, wrt: tuple[bool, ...]):
-    return avals[0].update(shape=_out_shape(avals, _tangent_ranks(spec, wrt), spec))
+    primals, tangents = list(avals[:3]), iter(avals[3:])
+    of_tangents = [next(tangents) if w else p for p, w in zip(primals, wrt, strict=True)]
+    batch = jnp.broadcast_shapes(_batch(primals, spec), _batch(of_tangents, spec))
+    shape = _out_shape(primals, spec)
+    return avals[0].update(shape=batch + shape[len(shape) - spec.axes - 1 :])
 
 
-def _cotangents_aval(*avals, spec: Spec, wrt: tuple[bool, ...]):
-    ranks = _cotangent_ranks(spec)
-    batch = _batch(avals, ranks)
-    shapes = [x.shape[len(x.shape) - r :] for x, r in zip(avals, ranks, strict=True)]
-    return [avals[0].update(shape=batch + shape) for shape in compress(shapes, wrt)]
+def _cotangents_aval(*avals, spec: Spec, wrt: tuple[bool, ...], summed: Shape):
+    shapes = _gradient_shapes(avals, spec, summed)
+    return [avals[0].update(shape=shape) for shape in compress(shapes, wrt)]
 
 
 def _sample_jvp(primals, tangents, *, spec: Spec):
@@ -179,15 +199,34 @@ def _sample_jvp(primals, tangents, *, spec: Spec):
     return out, tangent_p.bind(*primals, *given, spec=spec, wrt=wrt)
 
 
-def _tangent_transpose(g, *args, spec: Spec, wrt: tuple[bool, ...]):
-    linear = [x.aval for x in args[3:]]
+def _pull_back(g, primals: Sequence, wrt: tuple[bool, ...], avals, spec: Spec) -> list:
+    """The cotangents of linear arguments, of which `avals` tells the shapes."""
     if isinstance(g, ad.Zero):
-        return [None] * 3 + [ad.Zero(aval) for aval in linear]
-    out = cotangents_p.bind(*args[:3], g, spec=spec, wrt=wrt)
-    return [None] * 3 + [_sum_to(y, aval.shape) for y, aval in zip(out, linear, strict=True)]
+        return [ad.Zero(aval) for aval in avals]
+    axes = g.ndim - spec.axes - 1
+    summed = ()
+    if wrt[0]:  # the image's gradient is large: where it is not mapped, the kernel sums
+        summed = tuple(d - axes for d in range(axes) if avals[0].shape[d] != g.shape[d])
+    out = cotangents_p.bind(*primals, g, spec=spec, wrt=wrt, summed=summed)
+    return [_sum_to(y, aval.shape) for y, aval in zip(out, avals, strict=True)]
 
 
-def _sum_to(y: Array, shape: tuple[int, ...]) -> Array:
+def _tangent_transpose(g, *args, spec: Spec, wrt: tuple[bool, ...]):
+    return [None] * 3 + _pull_back(g, args[:3], wrt, [x.aval for x in args[3:]], spec)
+
+
+def _sample_transpose(g, *args, spec: Spec):
+    """Of image and fill: jointly, the result is linear in them."""
+    wrt = tuple(map(ad.is_undefined_primal, args))
+    avals = [x.aval for x in compress(args, wrt)]
+    primals = [
+        jnp.zeros(x.aval.shape, x.aval.dtype) if w else x for x, w in zip(args, wrt, strict=True)
+    ]
+    out = iter(_pull_back(g, primals, wrt, avals, spec))
+    return [next(out) if w else None for w in wrt]
+
+
+def _sum_to(y: Array, shape: Shape) -> Array:
     """Over the axes along which an argument was not mapped."""
     axes = tuple(d for d, (n, m) in enumerate(zip(y.shape, shape, strict=True)) if n != m)
     return y.sum(axes, keepdims=True) if axes else y
@@ -208,16 +247,28 @@ def _batched(primitive: Primitive, args, axes, **params):
     return (out, [0] * len(out)) if primitive.multiple_results else (out, 0)
 
 
+def _on_cpu(several: bool, xla: Callable, native: Callable) -> Callable:
+    """Native, unless XLA is to divide the work among devices, or to write it down for others."""
+    by_xla, by_native = mlir.lower_fun(xla, several), mlir.lower_fun(native, several)
+
+    def rule(ctx: mlir.LoweringRuleContext, *args, **params):
+        module = ctx.module_context
+        devices = getattr(module.axis_context, "num_devices", 1)  # of a shard_map: each its own
+        in_xla = devices > 1 or module.lowering_parameters.for_export
+        return (by_xla if in_xla else by_native)(ctx, *args, **params)
+
+    return rule
+
+
 def _primitive(name: str, aval: Callable, xla: Callable, native: Callable | None) -> Primitive:
     primitive = Primitive(name)
-    primitive.multiple_results = xla is _cotangents_xla
+    several = primitive.multiple_results = xla is _cotangents_xla
     primitive.def_abstract_eval(aval)
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames=("spec", "wrt")))
+    primitive.def_impl(jax.jit(primitive.bind, static_argnames=("spec", "wrt", "summed")))
     batching.primitive_batchers[primitive] = functools.partial(_batched, primitive)
-    several = primitive.multiple_results
     mlir.register_lowering(primitive, mlir.lower_fun(xla, several))
     if native:
-        mlir.register_lowering(primitive, mlir.lower_fun(native, several), platform="cpu")
+        mlir.register_lowering(primitive, _on_cpu(several, xla, native), platform="cpu")
     return primitive
 
 
@@ -230,4 +281,5 @@ cotangents_p = _primitive(
 ad.primitive_jvps[sample_p] = _sample_jvp
 ad.primitive_jvps[tangent_p] = functools.partial(_jvp_in_xla, tangent_p, _tangent_xla)
 ad.primitive_jvps[cotangents_p] = functools.partial(_jvp_in_xla, cotangents_p, _cotangents_xla)
+ad.primitive_transposes[sample_p] = _sample_transpose
 ad.primitive_transposes[tangent_p] = _tangent_transpose

@@ -386,7 +386,7 @@ void Slopes(const Chunk<T>& chunk, int n, int count, const T* image, const T* fi
   }
 }
 
-// d loss / d image, and of what lies outside: both are added to.
+// d loss / d image, and of what lies outside: both are added to. dimage may be null.
 template <class T, int channels>
 void Scatter(const Chunk<T>& chunk, int n, int count, const T* __restrict g, T* dimage,
              T* outside) {
@@ -394,6 +394,7 @@ void Scatter(const Chunk<T>& chunk, int n, int count, const T* __restrict g, T* 
   for (int i = 0; i < n; ++i, g += count) {
     for (int k = 0; k < 4; ++k) {  // one after the other: corners may coincide
       const int32_t pixel = chunk.pixel[k][i];
+      if (pixel >= 0 && !dimage) continue;
       T* __restrict d = pixel < 0 ? outside : dimage + int64_t{pixel} * count;
       const T weight = chunk.weight[k][i];
 #pragma omp simd
@@ -427,39 +428,70 @@ void AddTheta(const Shape& shape, Where<T> where, int64_t begin, int n, const T*
   }
 }
 
+// Where the gradients of a call go; null where one is not wanted. Examples may share an image:
+// they add to one gradient of it.
+template <class T>
+struct Wanted {
+  Examples<T> image;
+  T *where, *fill;
+};
+
+// One example's part in the gradients of image and fill, of where, or of all.
+template <class T, int channels>
+void BackwardOne(const Shape& shape, const T* image, Where<T> where, const T* fill, const T* g,
+                 T* dimage, T* dwhere, T* dfill) {
+  std::vector<T> outside(shape.channels);
+  double theta[6] = {0, 0, 0, 0, 0, 0};
+  Chunk<T> chunk;
+  T dx[kChunk], dy[kChunk];
+  for (int64_t begin = 0; begin < shape.points; begin += kChunk) {
+    const int n = static_cast<int>(std::min<int64_t>(kChunk, shape.points - begin));
+    Locate(shape, where, begin, n, chunk);
+    const T* chunk_g = g + begin * shape.channels;
+    if (dimage || dfill) {
+      FindWeights(chunk, n);
+      Scatter<T, channels>(chunk, n, shape.channels, chunk_g, dimage, outside.data());
+    }
+    if (!dwhere) continue;
+    Slopes<T, channels>(chunk, n, shape.channels, image, fill, chunk_g, dx, dy);
+    if (shape.columns) {
+      AddTheta(shape, where, begin, n, dx, dy, theta);
+    } else {
+      T* __restrict grid = dwhere + 2 * begin;
+      for (int i = 0; i < n; ++i) grid[2 * i] = dx[i], grid[2 * i + 1] = dy[i];
+    }
+  }
+  if (dwhere && shape.columns) std::copy_n(theta, 6, dwhere);
+  if (dfill) std::copy_n(outside.data(), shape.channels, dfill);
+}
+
 template <class T, int channels>
 void Backward(ffi::ThreadPool& pool, const Shape& shape, const Examples<T>& image,
               const Examples<T>& where, const Examples<T>& fill, const Examples<T>& g,
-              const T* columns, const T* rows, T* dimage, T* dwhere, T* dfill) {
+              const T* columns, const T* rows, const Wanted<T>& out) {
   const int64_t pixels = int64_t{shape.height} * shape.width * shape.channels;
+  const int64_t item = shape.columns ? 6 : 2 * shape.points;
   const bool worth = shape.batch * shape.points * shape.channels > kSmall / 4;
-  Parallel(pool, shape.batch, worth, [&](int64_t b) {
-    const Where<T> place{where[b], columns, rows};
-    std::vector<T> outside(shape.channels);
-    T* const mine = dimage ? dimage + b * pixels : nullptr;
-    if (mine) std::fill_n(mine, pixels, T(0));
-    double theta[6] = {0, 0, 0, 0, 0, 0};
-    Chunk<T> chunk;
-    T dx[kChunk], dy[kChunk];
-    for (int64_t begin = 0; begin < shape.points; begin += kChunk) {
-      const int n = static_cast<int>(std::min<int64_t>(kChunk, shape.points - begin));
-      Locate(shape, place, begin, n, chunk);
-      const T* chunk_g = g[b] + begin * shape.channels;
-      if (mine) {
-        FindWeights(chunk, n);
-        Scatter<T, channels>(chunk, n, shape.channels, chunk_g, mine, outside.data());
-      }
-      if (!dwhere) continue;
-      Slopes<T, channels>(chunk, n, shape.channels, image[b], fill[b], chunk_g, dx, dy);
-      if (shape.columns) {
-        AddTheta(shape, place, begin, n, dx, dy, theta);
-      } else {
-        T* __restrict grid = dwhere + 2 * (b * shape.points + begin);
-        for (int i = 0; i < n; ++i) grid[2 * i] = dx[i], grid[2 * i + 1] = dy[i];
-      }
-    }
-    if (dwhere && shape.columns) std::copy_n(theta, 6, dwhere + 6 * b);
-    if (dfill) std::copy_n(outside.data(), shape.channels, dfill + b * shape.channels);
+  const auto one = [&](int64_t b, bool of_image, bool of_where) {
+    BackwardOne<T, channels>(shape, image[b], Where<T>{where[b], columns, rows}, fill[b], g[b],
+                             of_image ? out.image[b] : nullptr,
+                             of_where && out.where ? out.where + b * item : nullptr,
+                             of_image && out.fill ? out.fill + b * shape.channels : nullptr);
+  };
+  // The examples of each image, which are added in their order.
+  std::vector<std::vector<int64_t>> groups(shape.batch);
+  for (int64_t b = 0; b < shape.batch; ++b) {
+    groups[out.image.data ? out.image.offsets[b] / pixels : b].push_back(b);
+  }
+  while (!groups.empty() && groups.back().empty()) groups.pop_back();
+  const int64_t count = groups.size();
+  const bool alone = count == shape.batch;
+  if (!alone && out.where) {
+    Parallel(pool, shape.batch, worth, [&](int64_t b) { one(b, false, true); });
+  }
+  Parallel(pool, count, worth, [&](int64_t i) {
+    if (out.image.data) std::fill_n(out.image[groups[i][0]], pixels, T(0));
+    for (int64_t b : groups[i]) one(b, true, alone);
   });
 }
 
@@ -543,7 +575,7 @@ ffi::Error GradientsImpl(ffi::ThreadPool pool, ffi::AnyBuffer image, ffi::AnyBuf
       Backward<T, channels()>(pool, shape, MakeExamples<T>(image, batch),
                               MakeExamples<T>(where, batch), MakeExamples<T>(fill, batch),
                               MakeExamples<T>(g, batch), Data<T>(columns), Data<T>(rows),
-                              Data<T>(*dimage), Data<T>(*dwhere), Data<T>(*dfill));
+                              {MakeExamples<T>(*dimage, batch), Data<T>(*dwhere), Data<T>(*dfill)});
     });
   });
 }
