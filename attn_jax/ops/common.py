@@ -2,11 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Sequence
+from numbers import Integral
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 Size = int | tuple[int, int]
 
@@ -15,22 +18,49 @@ def pair(size: Size) -> tuple[int, int]:
     """(h, w) of an output given as h = w, or as both.
 
     Raises:
-      ValueError: if one of them is below 1.
+      ValueError: if it is neither, or one of them is below 1.
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
+    both = size if isinstance(size, Sequence) else (size, size)
+    if len(both) != 2 or not all(isinstance(n, Integral) for n in both):
+        raise ValueError(f"size must be a whole number or (h, w); got {size}")
+    if min(both) < 1:
         raise ValueError(f"size must be at least 1; got {size}")
-    return height, width
+    return int(both[0]), int(both[1])
 
 
-def wide(x: Array) -> jnp.dtype:
-    """The dtype in which coordinates and sums are computed: at least float32."""
-    return jnp.promote_types(x.dtype, jnp.float32)
+def widened(name: str, x: ArrayLike) -> Array:
+    """x in the dtype in which coordinates and sums are computed: at least float32.
+
+    Args:
+      name: of the argument, for the message.
+      x: an array, or what makes one.
+
+    Raises:
+      TypeError: if x is not floating point.
+    """
+    array = jnp.asarray(x)
+    check_floating(name, array)
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
-def is_concrete(x: Array | np.ndarray) -> bool:
+def check_floating(name: str, array: Array) -> None:
+    """Refuse what would be rounded to whole numbers.
+
+    Raises:
+      TypeError: if it is not floating point.
+    """
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"{name} must be floating point; got {array.dtype}")
+
+
+def shape_of(x: ArrayLike) -> tuple[int, ...]:
+    """Of an array, or of what makes one: `jnp.shape` takes no lists."""
+    return jnp.asarray(x).shape
+
+
+def is_concrete(x: ArrayLike) -> bool:
     """Whether the values are known while tracing."""
-    return not isinstance(x, jax.core.Tracer)
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x))
 
 
 def _sign(order: tuple[int, ...]) -> int:
@@ -54,7 +84,7 @@ def is_singular(matrix: Array | np.ndarray) -> Array | np.bool_:
     return ~(abs(determinant) > rounding)
 
 
-def check_invertible(name: str, matrix: Array) -> None:
+def check_invertible(name: str, matrix: ArrayLike) -> None:
     """Refuse a matrix known to be singular; one that is traced is the caller's to handle.
 
     Args:
@@ -66,7 +96,7 @@ def check_invertible(name: str, matrix: Array) -> None:
     """
     if not is_concrete(matrix):
         return
-    values = np.asarray(matrix)
-    square = values[:, : len(values)].astype(wide(matrix))  # of NumPy: no slice is traced
+    values = np.asarray(matrix)  # of NumPy: no slice is traced
+    square = values[:, : len(values)].astype(np.promote_types(values.dtype, np.float32))
     if not np.isfinite(square).all() or is_singular(square):
         raise ValueError(f"{name} must be invertible and finite; got {values.tolist()}")

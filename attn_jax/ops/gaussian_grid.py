@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.common import wide
+from attn_jax.ops.common import shape_of, widened
 from attn_jax.types import Read
 
 # Beyond it, exponentials would leave float32, and places are far outside.
@@ -38,13 +38,12 @@ def gaussian_filters(
     >>> columns[1].argmax().item(), gamma.item()
     (3, 1.0)
     """
-    if where.shape != (5,):
-        raise ValueError(f"where must have shape (5,); got {where.shape}")
+    if shape_of(where) != (5,):
+        raise ValueError(f"where must have shape (5,); got {shape_of(where)}")
     if samples < 1:
         raise ValueError(f"samples must be at least 1; got {samples}")
-    g_x, g_y, log_variance, log_delta, log_gamma = jnp.clip(
-        where.astype(wide(where)), -_LIMIT, _LIMIT
-    )
+    held = jnp.clip(widened("where", where), -_LIMIT, _LIMIT)
+    g_x, g_y, log_variance, log_delta, log_gamma = held
     stride = (max(image) - 1) / max(samples - 1, 1) * jnp.exp(log_delta)
     offsets = (jnp.arange(samples) - (samples - 1) / 2) * stride
     precision = jnp.exp(-log_variance)
@@ -69,7 +68,8 @@ def gaussian_grid(size: int) -> Read:
       size: N, so that the glimpse has N x N samples.
 
     Returns:
-      A read of images [H, W, C] at where [5], see `gaussian_filters`: [N, N, C].
+      A read of images [H, W, C] at where [5], see `gaussian_filters`: [N, N, C]. It raises
+      TypeError if the image is not floating point.
 
     Raises:
       ValueError: if size is below 1.
@@ -86,9 +86,8 @@ def gaussian_grid(size: int) -> Read:
         if image.ndim != 3:
             raise ValueError(f"a glimpse reads an image [H, W, C]; got shape {image.shape}")
         rows, columns, gamma = gaussian_filters(where, size, image.shape[:2])
-        dtype = jnp.promote_types(wide(image), rows.dtype)
         exact = jax.lax.Precision.HIGHEST
-        strips = jnp.einsum("iH,HWC->iWC", rows, image.astype(dtype), precision=exact)
+        strips = jnp.einsum("iH,HWC->iWC", rows, widened("image", image), precision=exact)
         glimpse = jnp.einsum("iWC,jW->ijC", strips, columns, precision=exact)
         return (gamma * glimpse).astype(image.dtype)
 

@@ -1,12 +1,16 @@
 """Grids of sampling places, and the one conversion between coordinates and pixels."""
 
+from collections.abc import Sequence
+from numbers import Integral
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from attn_jax.ops.common import wide
+from attn_jax.ops.common import shape_of, widened
 
 
 def to_pixels(coordinate: Array, size: int, align_corners: bool = False) -> Array:
@@ -40,19 +44,40 @@ def axis_coordinates(
     return jnp.asarray(centres(size, align_corners), dtype)
 
 
+def check_size(size: tuple[int, ...], ranks: tuple[int, ...]) -> None:
+    """Refuse a size that is not of whole numbers from 1, as many as one of the ranks.
+
+    Raises:
+      ValueError: naming the sizes that are possible.
+    """
+    names = " or ".join({2: "(h, w)", 3: "(d, h, w)"}[rank] for rank in ranks)
+    fits = isinstance(size, Sequence) and len(size) in ranks
+    if not fits or not all(isinstance(n, Integral) and n >= 1 for n in size):
+        raise ValueError(f"size must be {names}, whole numbers of at least 1; got {size}")
+
+
 def mesh(
     size: tuple[int, ...], align_corners: bool, dtype: np.typing.DTypeLike
 ) -> tuple[Array, ...]:
-    """The coordinates of the places of an output, x first: [1, w] and [h, 1], or three of rank 3.
-
-    Raises:
-      ValueError: if a size is below 1.
-    """
-    if min(size) < 1:
-        names = "(h, w)" if len(size) == 2 else "(d, h, w)"
-        raise ValueError(f"size must be {names} of at least 1; got {size}")
+    """The coordinates of the places of an output: x [1, w] and y [h, 1], or three of rank 3."""
     axes = (axis_coordinates(n, align_corners, dtype=dtype) for n in size)
     return tuple(reversed(jnp.meshgrid(*axes, indexing="ij", sparse=True)))
+
+
+def checked_theta(theta: ArrayLike, size: tuple[int, ...]) -> Array:
+    """theta, at least float32.
+
+    Raises:
+      ValueError, TypeError: as `affine_grid` does.
+    """
+    check_size(size, (2, 3))
+    expected = (len(size), len(size) + 1)
+    if shape_of(theta) != expected:
+        raise ValueError(
+            f"theta must have shape {expected} for a size of {len(size)} axes; "
+            f"got {shape_of(theta)}"
+        )
+    return widened("theta", theta)
 
 
 def affine_grid(
@@ -73,20 +98,14 @@ def affine_grid(
 
     Raises:
       ValueError: if theta is not [2, 3] or [3, 4] to go with the size, or a size is below 1.
+      TypeError: if theta is not floating point.
 
     >>> affine_grid(jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), (2, 2))[0].tolist()
     [[-0.5, -0.5], [0.5, -0.5]]
     >>> affine_grid(jnp.eye(3, 4), (2, 2, 2))[0, 0, 1].tolist()
     [0.5, -0.5, -0.5]
     """
-    rank = len(size)
-    if rank not in (2, 3):
-        raise ValueError(f"size must be (h, w) or (d, h, w); got {size}")
-    if theta.shape != (rank, rank + 1):
-        raise ValueError(
-            f"theta must have shape {(rank, rank + 1)} for a size of {rank} axes; got {theta.shape}"
-        )
-    theta = theta.astype(wide(theta))
+    theta = checked_theta(theta, size)
     axes = mesh(size, align_corners, theta.dtype)
     places = jnp.stack(jnp.broadcast_arrays(*axes, jnp.ones(size, theta.dtype)), -1)
     # A product, not a sum of them: XLA would compute the sums again in each of a sampler's loops,

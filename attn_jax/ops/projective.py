@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.common import check_invertible, is_singular, wide
-from attn_jax.ops.grids import mesh
+from attn_jax.ops.common import check_invertible, is_singular, shape_of, widened
+from attn_jax.ops.grids import check_size, mesh
 
 
 def projective_grid(
@@ -28,6 +28,7 @@ def projective_grid(
 
     Raises:
       ValueError: if H is not [3, 3], is known to be singular or not finite, or a size is below 1.
+      TypeError: if H is not floating point.
 
     Reference: Hartley and Zisserman, Multiple View Geometry, 2004, section 2.3.
 
@@ -35,12 +36,11 @@ def projective_grid(
     >>> projective_grid(tilt, (3, 3), align_corners=True)[0, 0].tolist()
     [-2.0, -2.0]
     """
-    if homography.shape != (3, 3):
-        raise ValueError(f"homography must have shape (3, 3); got {homography.shape}")
-    if len(size) != 2:
-        raise ValueError(f"size must be (h, w); got {size}")
+    if shape_of(homography) != (3, 3):
+        raise ValueError(f"homography must have shape (3, 3); got {shape_of(homography)}")
+    check_size(size, (2,))
     check_invertible("homography", homography)
-    h = homography.astype(wide(homography))
+    h = widened("homography", homography)
     x, y = mesh(size, align_corners, h.dtype)
     u, v, w = (a * x + b * y + c for a, b, c in h / _scale(h[2]))
     # The rounding of w, with room for a compiler that computes it twice. Comparisons with NaN are

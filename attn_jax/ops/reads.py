@@ -9,9 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.common import Size
-from attn_jax.ops.common import pair as _pair
-from attn_jax.ops.common import wide as _wide
+from attn_jax.ops.common import Size, pair, widened
 from attn_jax.ops.grids import to_pixels
 from attn_jax.ops.sampling import Fill, affine_sample
 from attn_jax.types import Read
@@ -29,8 +27,8 @@ def weighted_sum() -> Read:
 
     def apply(x: Array, where: Array) -> Array:
         _check_leading(x, where)
-        wide = _wide(x)
-        out = jnp.tensordot(where.astype(wide), x.astype(wide), axes=where.ndim)
+        wide = widened("x", x)
+        out = jnp.tensordot(where.astype(wide.dtype), wide, axes=where.ndim)
         return out.astype(x.dtype)
 
     return Read(apply, "weights")
@@ -45,9 +43,9 @@ def mask() -> Read:
 
     def apply(x: Array, where: Array) -> Array:
         _check_leading(x, where)
-        wide = _wide(x)
-        weights = where.astype(wide).reshape(where.shape + (1,) * (x.ndim - where.ndim))
-        return (weights * x.astype(wide)).astype(x.dtype)
+        wide = widened("x", x)
+        weights = where.astype(wide.dtype).reshape(where.shape + (1,) * (x.ndim - where.ndim))
+        return (weights * wide).astype(x.dtype)
 
     return Read(apply, "weights")
 
@@ -75,28 +73,31 @@ def retina(size: Size, scales: int = 1, ratio: float = 2.0, *, unit: float | Non
 
     Returns:
       A read of images [H, W, C] at locations [2], (x, y): patches [k, h, w, C]. It raises
-      ValueError if the coarsest patch is wider than twice the image.
+      ValueError if the coarsest patch is wider than twice the image, TypeError if the image is
+      not floating point.
 
     Reference: Mnih et al. 2014, section 3.1.
 
     >>> retina(8, scales=3).apply(jnp.ones((28, 28, 1)), jnp.zeros(2)).shape
     (3, 8, 8, 1)
     """
-    height, width = _pair(size)
+    height, width = pair(size)
     if scales < 1 or ratio < 1:
         raise ValueError(f"retina needs scales >= 1 and ratio >= 1; got {scales} and {ratio}")
     factors = [float(ratio) ** i for i in range(scales)]
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "2"]) -> Float[Array, "k h w C"]:
         check_glimpse(image.shape, (height, width), factors[-1])
-        wide = _wide(image)
-        x, y = where.astype(wide)
+        if where.shape != (2,):
+            raise ValueError(f"a location must be (x, y), of shape (2,); got {where.shape}")
+        wide = widened("image", image)
+        x, y = where.astype(wide.dtype)
         rows = _windows(y, height, image.shape[0], factors, unit)
         columns = _windows(x, width, image.shape[1], factors, unit)
         # Two products, rows first: one einsum of three takes twice as long on a CPU. At less
         # than the highest precision a matrix unit would round the weights.
         exact = jax.lax.Precision.HIGHEST
-        strips = jnp.einsum("khH,HWC->khWC", rows, image.astype(wide), precision=exact)
+        strips = jnp.einsum("khH,HWC->khWC", rows, wide, precision=exact)
         patches = jnp.einsum("khWC,kwW->khwC", strips, columns, precision=exact)
         return patches.astype(image.dtype)
 
@@ -166,7 +167,7 @@ def affine(
     >>> affine(4).apply(jnp.ones((28, 28, 1)), theta).shape
     (4, 4, 1)
     """
-    shape = _pair(size)
+    shape = pair(size)
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "2 3"]) -> Float[Array, "h w C"]:
         return affine_sample(

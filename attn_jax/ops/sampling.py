@@ -1,13 +1,14 @@
 """Reading an image or a volume at real-valued places."""
 
-from numbers import Number
+from numbers import Real
 
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
 from attn_jax.ops import native, xla
-from attn_jax.ops.grids import affine_grid
+from attn_jax.ops.common import check_floating
+from attn_jax.ops.grids import affine_grid, checked_theta
 from attn_jax.ops.implementation import use_native
 from attn_jax.ops.kernels import KERNELS
 from attn_jax.ops.padding import PADDINGS
@@ -38,6 +39,10 @@ def grid_sample(
     A NaN coordinate reads as -1. An infinite one reads nothing (zeros), `fill` (constant), the edge
     (border), and as -1 in reflection and wrap.
 
+    At the places of `affine_grid`'s identity the image comes back: bit for bit where coordinates
+    are exact in binary, as for sizes that are powers of two, else to (H + W) 2^-23, the rounding of
+    a coordinate in pixels in float32, times the largest difference between neighbours.
+
     Differentiable to image, grid and fill, in forward and reverse mode and again. The result is
     piecewise constant in the grid for "nearest", outside with "zeros" and "constant", and outside
     with "border" unless the kernel still reaches in: its gradient is 0 there, and at coordinates
@@ -52,7 +57,9 @@ def grid_sample(
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
       implementation: "xla"; "native", a C++ kernel for CPUs: bilinear, of images in float32 or
         float64, compiled by the system's compiler at first use; or None: native where it has been
-        compiled, else XLA now and native in a later run. $ATTN_JAX_IMPLEMENTATION stands for None.
+        compiled, else XLA now and native in a later run. $ATTN_JAX_IMPLEMENTATION stands for None,
+        where native cannot do it as XLA. On other devices, among several in one jit, and in what
+        `jax.export` writes, it is XLA in any case.
 
     Returns:
       The image at the grid's places, in the image's dtype; coordinates, weights and sums are
@@ -71,7 +78,10 @@ def grid_sample(
     >>> grid_sample(image, jnp.array([0.0, -3.0]), padding="constant", fill=7.0).tolist()
     [7.0]
     """
-    image, grid, fill_array = _checked(image, grid, mode, padding, fill)
+    image, grid = jnp.asarray(image), jnp.asarray(grid)
+    _check_image(image, mode, padding)
+    _check_grid(grid, image.ndim - 1)
+    grid, fill_array = _filled(image, grid, padding, fill)
     if use_native(implementation, mode, padding, image):
         options = {"padding": padding, "fill": fill_array, "align_corners": align_corners}
         return native.sample(image, grid, **options)
@@ -107,57 +117,58 @@ def affine_sample(
     >>> affine_sample(jnp.arange(3.0).reshape(1, 3, 1), flip, (1, 3)).ravel().tolist()
     [2.0, 1.0, 0.0]
     """
-    grid = affine_grid(theta, size, align_corners=align_corners)
-    image, grid, fill_array = _checked(image, grid, mode, padding, fill)
+    theta, image = checked_theta(theta, size), jnp.asarray(image)
+    _check_image(image, mode, padding)
+    if image.ndim - 1 != len(size):
+        raise ValueError(
+            f"size must be {_AXES[image.ndim - 1]} for {_NAMES[image.ndim - 1]}; got {size}"
+        )
+    theta, fill_array = _filled(image, theta, padding, fill)
     if use_native(implementation, mode, padding, image):
         options = {"padding": padding, "fill": fill_array, "align_corners": align_corners}
-        return native.affine(image, jnp.asarray(theta), (size[0], size[1]), **options)
+        return native.affine(image, theta, (size[0], size[1]), **options)
+    grid = affine_grid(theta, size, align_corners=align_corners)
     return xla.sample(image, grid, fill_array, mode, padding, align_corners)
 
 
-def _checked(
-    image: Array, grid: Array, mode: str, padding: str, fill: object
-) -> tuple[Array, Array, Array]:
-    """The arrays, grid and fill in the dtype to compute in."""
-    image, grid, fill_array = jnp.asarray(image), jnp.asarray(grid), jnp.asarray(fill)
-    _check_names(mode, padding)
-    _check_arrays(image, grid, mode)
-    _check_fill(fill, fill_array, padding, image.shape[-1])
-    wide = jnp.promote_types(jnp.promote_types(image.dtype, grid.dtype), jnp.float32)
-    return image, grid.astype(wide), fill_array.astype(wide)
+_NAMES = {2: "an image [H, W, C]", 3: "a volume [D, H, W, C] (of a batch: jax.vmap)"}
+_AXES = {2: "(h, w)", 3: "(d, h, w)"}
 
 
-def _check_names(mode: str, padding: str) -> None:
+def _check_image(image: Array, mode: str, padding: str) -> None:
     if mode not in KERNELS:
         raise ValueError(f"mode must be one of {tuple(KERNELS)}; got {mode!r}")
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {tuple(PADDINGS)}; got {padding!r}")
-
-
-def _check_arrays(image: Array, grid: Array, mode: str) -> None:
     if image.ndim not in (3, 4):
         raise ValueError(f"image must be [H, W, C] or [D, H, W, C]; got shape {image.shape}")
     if 0 in image.shape[:-1]:
         raise ValueError(f"image must have a pixel on every axis; got shape {image.shape}")
-    for name, array in (("image", image), ("grid", grid)):
-        if not jnp.issubdtype(array.dtype, jnp.floating):
-            raise TypeError(f"{name} must be floating point; got {array.dtype}")
-    dims = image.ndim - 1
+    check_floating("image", image)
+    if image.ndim == 4 and not KERNELS[mode].volumes:
+        volumes = tuple(name for name, kernel in KERNELS.items() if kernel.volumes)
+        raise ValueError(f"mode must be one of {volumes} for {_NAMES[3]}; got {mode!r}")
+
+
+def _check_grid(grid: Array, dims: int) -> None:
+    check_floating("grid", grid)
     if grid.ndim < 1 or grid.shape[-1] != dims:
-        what = "an image [H, W, C]" if dims == 2 else "a volume [D, H, W, C]"
         axes = "(x, y)" if dims == 2 else "(x, y, z)"
         raise ValueError(
-            f"grid must be [..., {dims}] for {what}, the last axis {axes}; got shape {grid.shape}"
+            f"grid must be [..., {dims}] for {_NAMES[dims]}, the last axis {axes}; "
+            f"got shape {grid.shape}"
         )
-    if dims == 3 and not KERNELS[mode].volumes:
-        volumes = tuple(name for name, kernel in KERNELS.items() if kernel.volumes)
-        raise ValueError(f"mode must be one of {volumes} for a volume [D, H, W, C]; got {mode!r}")
 
 
-def _check_fill(fill: object, array: Array, padding: str, channels: int) -> None:
-    if padding != "constant" and not (isinstance(fill, Number) and fill == 0):
+def _filled(image: Array, where: Array, padding: str, fill: object) -> tuple[Array, Array]:
+    """Where to read and what is outside, in the dtype to compute in."""
+    given = isinstance(fill, Real)
+    if padding != "constant" and not (given and fill == 0):
         raise ValueError(f"fill belongs to padding='constant' alone; got padding={padding!r}")
+    array, channels = jnp.asarray(fill), image.shape[-1]
     if array.shape not in ((), (channels,)):
         raise ValueError(f"fill must be a scalar or [C] = ({channels},); got shape {array.shape}")
-    if not isinstance(fill, Number) and not jnp.issubdtype(array.dtype, jnp.floating):
-        raise TypeError(f"fill must be floating point; got {array.dtype}")
+    if not given:
+        check_floating("fill", array)
+    wide = jnp.promote_types(jnp.promote_types(image.dtype, where.dtype), jnp.float32)
+    return where.astype(wide), array.astype(wide)

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.common import Size, is_concrete, pair, wide
+from attn_jax.ops.common import Size, is_concrete, pair, shape_of, widened
 from attn_jax.ops.grids import centres
 
 # Of the layout's extent: nearer points coincide, a narrower layout is a line.
@@ -63,7 +63,7 @@ def thin_plate_spline_grid(
     Raises:
       ValueError: if points or control are not [K, 2] with one K, the control points coincide or
         lie on a line, or a size is below 1.
-      TypeError: if control is traced.
+      TypeError: if control is traced, or points are not floating point.
 
     Reference: Bookstein 1989, Principal warps.
 
@@ -72,16 +72,15 @@ def thin_plate_spline_grid(
     [[[0.5, 0.5]]]
     """
     layout = checked_layout(control)
-    if points.shape != layout.shape:
+    if shape_of(points) != layout.shape:
         raise ValueError(
-            f"points must have the shape of control, {layout.shape}; got {points.shape}"
+            f"points must have the shape of control, {layout.shape}; got {shape_of(points)}"
         )
     m = _weights(tuple(map(tuple, layout.tolist())), pair(size), align_corners)
-    dtype = wide(points)
+    points = widened("points", points)
     # At less than the highest precision a matrix unit would round the coordinates.
-    return jnp.tensordot(
-        jnp.asarray(m, dtype), points.astype(dtype), 1, precision=jax.lax.Precision.HIGHEST
-    )
+    m = jnp.asarray(m, points.dtype)
+    return jnp.tensordot(m, points, 1, precision=jax.lax.Precision.HIGHEST)
 
 
 def checked_layout(
@@ -95,9 +94,9 @@ def checked_layout(
     """
     if not is_concrete(control):
         raise TypeError("control must be known while tracing: close over it; got a traced array")
+    control = np.asarray(control, np.float64)
     if control.ndim != 2 or control.shape[1] != 2:
         raise ValueError(f"control must be [K, 2]; got shape {control.shape}")
-    control = np.asarray(control, np.float64)
     if len(control) < 3 or not np.isfinite(control).all():
         raise ValueError(
             f"control points must be at least three, and finite; got {control.tolist()}"

@@ -16,7 +16,7 @@ from jax import Array
 from jax.lax import Precision
 from jaxtyping import Float
 
-from attn_jax.ops.common import check_invertible, is_singular, wide
+from attn_jax.ops.common import check_invertible, is_singular, shape_of, widened
 
 
 class Transform(NamedTuple):
@@ -37,9 +37,9 @@ def _transform(identity: Sequence[float], rows: Callable[..., Sequence]) -> Tran
     size = len(identity)
 
     def apply(vector: Float[Array, "n"]) -> Float[Array, "2 3"]:
-        if vector.shape != (size,):
-            raise ValueError(f"vector must have shape {(size,)}; got {vector.shape}")
-        return jnp.array(rows(*vector.astype(wide(vector))))
+        if shape_of(vector) != (size,):
+            raise ValueError(f"vector must have shape {(size,)}; got {shape_of(vector)}")
+        return jnp.array(rows(*widened("vector", vector)))
 
     return Transform(apply, jnp.array(identity, jnp.float32), size)
 
@@ -119,10 +119,9 @@ def compose(a: Theta, b: Theta) -> Theta:
     [[0.5, 0.0, 0.5], [0.0, 0.5, 0.0]]
     """
     _check(a=a)
-    if b.shape != a.shape:
-        raise ValueError(f"a and b must have the same shape; got {a.shape} and {b.shape}")
-    dtype = jnp.promote_types(wide(a), wide(b))
-    a, b = a.astype(dtype), b.astype(dtype)
+    if shape_of(b) != shape_of(a):
+        raise ValueError(f"a and b must have the same shape; got {shape_of(a)} and {shape_of(b)}")
+    a, b = widened("a", a), widened("b", b)
     product = jnp.matmul(a[:, :-1], b, precision=Precision.HIGHEST)
     return product.at[:, -1].add(a[:, -1])
 
@@ -147,7 +146,7 @@ def inverse(theta: Theta) -> Theta:
     """
     _check(theta=theta)
     check_invertible("theta", theta)
-    theta = theta.astype(wide(theta))
+    theta = widened("theta", theta)
     known = ~is_singular(theta[:, :-1]) & jnp.isfinite(theta).all()
     # Replaced before the division too: its gradient would be NaN.
     theta = jnp.where(known, theta, jnp.eye(*theta.shape, dtype=theta.dtype))
@@ -167,5 +166,5 @@ def _adjugate(a: Array) -> Array:
 
 def _check(**thetas: Array) -> None:
     for name, theta in thetas.items():
-        if theta.shape not in ((2, 3), (3, 4)):
-            raise ValueError(f"{name} must have shape (2, 3) or (3, 4); got {theta.shape}")
+        if shape_of(theta) not in ((2, 3), (3, 4)):
+            raise ValueError(f"{name} must have shape (2, 3) or (3, 4); got {shape_of(theta)}")

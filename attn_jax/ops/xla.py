@@ -21,6 +21,8 @@ def sample(
     """
     outside = Outside(padding, KERNELS[mode], align_corners)
     *sizes, channels = image.shape
+    if channels == 0:
+        return jnp.zeros((*grid.shape[:-1], 0), image.dtype)
     flat = grid.reshape(-1, len(sizes))[:, ::-1]  # x, y, z to the image's order of axes
     place = [outside.settle(flat[:, axis], size) for axis, size in enumerate(sizes)]
     # Widened in dtype before it is read, not after: gradients are summed wide.

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_jax.ops import grid_sample
+from attn_jax.ops.kernels import KERNELS
 from attn_jax.ops.native import build, supports
+from attn_jax.ops.padding import PADDINGS
 from attn_jax.training.names import UserError, as_user_errors, check_installed
 from attn_jax.training.writers import write_atomically
 from attn_jax.yardsticks.peers import FILL, Case, Sampled, by_onnx, by_oracle, by_torch
 
-MODES = {2: ("nearest", "bilinear", "bicubic", "lanczos3"), 3: ("nearest", "bilinear")}
-PADDINGS = ("zeros", "border", "reflection", "wrap", "constant")
+MODES = {2: tuple(KERNELS), 3: tuple(name for name, kernel in KERNELS.items() if kernel.volumes)}
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 _QUICK = {"xla_backend_optimization_level": 0}  # compiling takes most of the time
 _SHAPES = {2: (5, 4, 2), 3: (3, 5, 4, 2)}

@@ -44,6 +44,9 @@ SOME += [case for case in NATIVE if case._replace(implementation="xla") in SOME]
 # Compiling takes longer than running: XLA need not try hard.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
+_needs_compiler = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
+IMPLEMENTATIONS = ["xla", pytest.param("native", marks=_needs_compiler)]
+
 
 def each(cases):
     """Parametrises a test by case."""
@@ -55,8 +58,7 @@ def each(cases):
 
 def marks(case):
     """Native code cannot be tested without a compiler."""
-    compiler = case.implementation != "native" or library._compiler()
-    return pytest.mark.skipif(not compiler, reason="no C++ compiler")
+    return [_needs_compiler] if case.implementation == "native" else []
 
 
 def name(case):

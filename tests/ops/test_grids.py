@@ -204,7 +204,9 @@ def test_theta_of_another_dimension_than_the_size_is_refused(shape, size):
 @pytest.mark.usefixtures("bad_input")
 @pytest.mark.parametrize("size", [(4,), (2, 2, 2, 2)])
 def test_a_size_of_another_dimension_is_refused(size):
-    with pytest.raises(ValueError, match=re.escape(f"(h, w) or (d, h, w); got {size}")):
+    with pytest.raises(
+        ValueError, match=re.escape("(h, w) or (d, h, w), ") + f".*; got {re.escape(str(size))}"
+    ):
         affine_grid(IDENTITY, size)
 
 

@@ -13,12 +13,13 @@ from native_problems import affine, images, problem, sampler, thetas
 
 from attn_jax.ops import affine_grid, grid_sample, native
 from attn_jax.ops.native import formula, library
+from attn_jax.ops.padding import PADDINGS
 from attn_jax.yardsticks.oracle import oracle
 
 pytestmark = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
 
 BOTH = pytest.mark.parametrize("align_corners", [False, True])
-EVERY = pytest.mark.parametrize("padding", formula.PADDINGS)
+EVERY = pytest.mark.parametrize("padding", PADDINGS)
 # (H, W): one pixel, and a one-pixel axis.
 THIN = [(1, 1), (1, 6)]
 QUICK = {"xla_backend_optimization_level": 0}

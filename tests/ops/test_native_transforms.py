@@ -13,10 +13,11 @@ from jax.test_util import check_grads
 from native_problems import affine, images, problem, sampler, thetas
 
 from attn_jax.ops.native import formula, library
+from attn_jax.ops.padding import PADDINGS
 
 pytestmark = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
 
-EVERY = pytest.mark.parametrize("padding", formula.PADDINGS)
+EVERY = pytest.mark.parametrize("padding", PADDINGS)
 SHARDED = [(4, 6, 5, 3), (4, 2, 3)]  # images, thetas
 QUICK = {"xla_backend_optimization_level": 0}
 

@@ -4,22 +4,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sampling_cases import IMPLEMENTATIONS
 
 from attn_jax.ops import affine_grid, grid_sample
 
-sample = jax.jit(grid_sample, static_argnames=("mode", "padding", "align_corners"))
+sample = jax.jit(
+    grid_sample, static_argnames=("mode", "padding", "align_corners", "implementation")
+)
 grid_of = jax.jit(affine_grid, static_argnums=1, static_argnames="align_corners")
 IDENTITY = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 BOTH = pytest.mark.parametrize("align_corners", [False, True])
 
 
 @BOTH
-@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
-@pytest.mark.parametrize("shape", [(5, 7, 2), (1, 6, 1)])
-def test_the_identity_grid_returns_the_image(shape, mode, align_corners):
+@pytest.mark.parametrize(
+    ("mode", "implementation"),
+    [("nearest", "xla"), ("bilinear", "xla"), ("bicubic", "xla"),
+     pytest.param("bilinear", "native", marks=IMPLEMENTATIONS[1].marks)],
+)  # fmt: skip
+@pytest.mark.parametrize("shape", [(5, 7, 2), (1, 6, 1), (200, 300, 1)], ids=str)
+def test_the_identity_grid_returns_the_image(shape, mode, implementation, align_corners):
     image = jax.random.uniform(jax.random.key(0), shape)
     grid = grid_of(IDENTITY, shape[:2], align_corners=align_corners)
-    out = sample(image, grid, mode=mode, padding="border", align_corners=align_corners)
+    options = {"padding": "border", "align_corners": align_corners}
+    out = sample(image, grid, mode=mode, implementation=implementation, **options)
     # A coordinate is right to half an ulp, which is up to (H + W) / 4 ulp in pixels, and again once
     # converted; a pixel differs from the next by at most 1, and a cubic's slope is below 2.
     bound = 0 if mode == "nearest" else 2 * sum(shape[:2]) * 2**-23
@@ -27,13 +35,17 @@ def test_the_identity_grid_returns_the_image(shape, mode, align_corners):
 
 
 @BOTH
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (-2, 3)])
-def test_a_shift_of_whole_pixels_shifts_and_fills_with_zeros(right, down, align_corners):
+def test_a_shift_of_whole_pixels_shifts_and_fills_with_zeros(
+    right, down, implementation, align_corners
+):
     image = np.random.default_rng(0).uniform(size=(6, 5, 1)).astype(np.float32)
     extent = np.array([5, 6]) - align_corners
     grid = grid_of(IDENTITY, (6, 5), align_corners=align_corners)
     shift = jnp.asarray(2 * np.array([right, down]) / extent, jnp.float32)
-    out = sample(jnp.asarray(image), grid + shift[None, None], align_corners=align_corners)
+    options = {"align_corners": align_corners, "implementation": implementation}
+    out = sample(jnp.asarray(image), grid + shift[None, None], **options)
     padded = np.pad(image, ((6, 6), (5, 5), (0, 0)))
     np.testing.assert_allclose(out, padded[6 + down :, 5 + right :][:6, :5], atol=1e-5)
 

@@ -14,6 +14,7 @@ from jax.test_util import check_grads
 
 from attn_jax.ops import grid_sample
 from attn_jax.ops.kernels import KERNELS, first_and_fraction
+from attn_jax.ops.native import library
 from attn_jax.ops.padding import Outside
 from attn_jax.yardsticks.oracle import oracle
 
@@ -36,7 +37,7 @@ def test_coordinates_that_are_not_finite(case):
     read_as = grid.copy()
     read_as[0, 0] = -1
     read_as[1:3, 0] = [9, -9] if padding in ("zeros", "constant", "border") else -1
-    images, grids = (np.broadcast_to(a, (180, *a.shape)) for a in (image, np.stack([grid])[0]))
+    images, grids = (np.broadcast_to(a, (180, *a.shape)) for a in (image, grid))
     out = cases.batched(*case[1:])(images, grids)[0]
     fill = cases.FILL if padding == "constant" else 0.0
     kwargs = {"mode": mode, "padding": padding, "align_corners": align_corners, "fill": fill}
@@ -86,6 +87,36 @@ def test_any_coordinate_reads_something_between_the_pixels(case, where, seed):
         held = cases.batched(*case[1:])(images, np.clip(grids, -5, 5))
         finite = np.isfinite(grids).all(-1)
         np.testing.assert_allclose(out[finite], np.asarray(held)[finite], atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=2, max_size=3), channels=st.integers(1, 5),
+    places=st.integers(0, 5), reach=st.sampled_from([1.0, 1.5, 8.0]), seed=st.integers(0, 2**16),
+    mode=st.sampled_from(["nearest", "bilinear"]), padding=st.sampled_from(cases.PADDINGS),
+    align_corners=st.booleans(), native=st.booleans(),
+)  # fmt: skip
+def test_any_shape_agrees_with_the_oracle(
+    sizes, channels, places, reach, seed, mode, padding, align_corners, native
+):
+    rng = np.random.default_rng(seed)
+    image = rng.uniform(-1, 1, size=(*sizes, channels)).astype(np.float32)
+    grid = (reach * rng.uniform(-1, 1, size=(places, len(sizes)))).astype(np.float32)
+    chosen = {"mode": mode, "padding": padding, "align_corners": align_corners}
+    if padding == "constant":
+        chosen["fill"] = 0.5
+    native = native and len(sizes) == 2 and mode == "bilinear" and library._compiler()
+    f = functools.partial(grid_sample, **chosen, implementation="native" if native else "xla")
+    out = cases.quick_jit(f)(image, grid)
+    np.testing.assert_allclose(out, oracle(image, grid, **chosen).value, atol=2e-5)
+
+
+@pytest.mark.parametrize("implementation", cases.IMPLEMENTATIONS)
+def test_no_channels_are_read_from_an_image_of_none(implementation):
+    f = functools.partial(grid_sample, implementation=implementation)
+    out, pull = jax.vjp(f, jnp.ones((3, 4, 0)), jnp.zeros((2, 2)))
+    assert out.shape == (2, 0)
+    assert [gradient.shape for gradient in pull(out)] == [(3, 4, 0), (2, 2)]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -205,13 +236,16 @@ def test_a_scan_carries_what_it_reads():
     np.testing.assert_allclose(scanned(images[0], grids), mapped, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("mode", "padding"),
-    [("bilinear", "zeros"), ("bicubic", "border"), ("nearest", "constant"), ("bilinear", "wrap")],
-)
-def test_flips_commute(mode, padding):
+@cases.each(
+    [
+        (2, "bilinear", "zeros", False), (2, "bicubic", "border", False),
+        (2, "nearest", "constant", False), (2, "bilinear", "wrap", False),
+        (2, "bilinear", "zeros", False, "native"), (2, "bilinear", "wrap", False, "native"),
+    ]
+)  # fmt: skip
+def test_flips_commute(case):
     images, grids = (a.astype(np.float32) for a in cases.pairs(2, 180))
-    sample = cases.batched(mode, padding, False)
+    sample = cases.batched(*case[1:])
     flipped = sample(images[:, :, ::-1], grids * np.float32([-1, 1]))
     np.testing.assert_allclose(flipped, sample(images, grids), atol=1e-5)
     flipped = sample(images[:, ::-1], grids * np.float32([1, -1]))

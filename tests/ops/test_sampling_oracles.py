@@ -171,7 +171,18 @@ PAIRWISE = [
     (cases.Case(3, "bilinear", "wrap", True), jnp.float16),
     (cases.Case(3, "nearest", "zeros", False), jnp.bfloat16),
     (cases.Case(2, "bilinear", "zeros", True), jnp.float16),
+    (cases.Case(2, "bicubic", "wrap", True), jnp.bfloat16),
+    (cases.Case(2, "lanczos3", "constant", False), jnp.bfloat16),
+    (cases.Case(2, "lanczos3", "border", True), jnp.float16),
+    (cases.Case(2, "nearest", "reflection", False), jnp.float16),
 ]
+
+
+def test_each_narrow_dtype_meets_each_value_of_each_axis():
+    for dtype in (jnp.bfloat16, jnp.float16):
+        met = [case[:4] for case, narrow in PAIRWISE if narrow == dtype]
+        for axis, values in enumerate(zip(*cases.XLA, strict=True)):
+            assert axis == 4 or {case[axis] for case in met} == set(values)
 
 
 @pytest.mark.parametrize(("case", "dtype"), PAIRWISE)

@@ -9,9 +9,10 @@ from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Float
 
-from attn_jax.ops.native.formula import PADDINGS, Spec
+from attn_jax.ops.native.formula import Spec
 from attn_jax.ops.native.library import available, build, build_in_background
 from attn_jax.ops.native.primitives import sample as _sample
+from attn_jax.ops.padding import PADDINGS
 
 __all__ = ["affine", "available", "build", "build_in_background", "sample", "supports"]
 
@@ -33,7 +34,7 @@ def sample(
     """`grid_sample` by native code.
 
     Args:
-      image: float32 or float64; one that is not is widened.
+      image: float32 or float64.
       grid, padding, fill, align_corners: of `grid_sample`, which checks them; this does not.
 
     Returns:
@@ -71,6 +72,6 @@ def affine(
 
 
 def _call(image: Array, where: Array, fill: ArrayLike, spec: Spec) -> Array:
-    wide = jnp.promote_types(jnp.promote_types(image.dtype, where.dtype), jnp.float32)
+    wide = jnp.promote_types(image.dtype, where.dtype)
     fill = jnp.broadcast_to(jnp.asarray(fill, wide), image.shape[-1:])
     return _sample(image.astype(wide), where.astype(wide), fill, spec).astype(image.dtype)

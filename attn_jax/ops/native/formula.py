@@ -7,8 +7,6 @@ from jax import Array
 from attn_jax.ops import xla
 from attn_jax.ops.grids import affine_grid
 
-PADDINGS = ("zeros", "border", "reflection", "wrap", "constant")
-
 
 class Spec(NamedTuple):
     """What is static of a sampler."""
