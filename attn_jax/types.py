@@ -29,7 +29,7 @@ class Selection(NamedTuple):
 
     Attributes:
       where: what a read receives: weights [L] or [H, W], location [2] as (x, y), theta [2, 3].
-      mean: E[where | s]: the weights behind a hard choice, the mean of a location.
+      mean: what a hard choice is made by: softmax(e), also of a relaxed one; mu of a location.
       log_prob: [], log p(where | s); 0 where nothing was sampled.
       entropy: [], of p(. | s), in nats, on every branch.
     """
@@ -129,7 +129,13 @@ ESTIMATORS_BY_TAG = {
         "straight_through_gumbel",
         "uniform",
     ),
-    "point": ("gaussian", "pathwise_gaussian", "random_point", "fixed_point"),
+    "point": (
+        "gaussian",
+        "pathwise_gaussian",
+        "random_point",
+        "fixed_point",
+        "identity(gives='point')",
+    ),
     "theta": ("identity", "fixed_transform"),
     "homography": ("identity(gives='homography')",),
     "control_points": ("identity(gives='control_points')",),
@@ -148,6 +154,8 @@ def check_fit(estimator: Estimator, read: Read) -> None:
         raise ValueError(
             f"estimator.gives must be one of {sorted(_UNDERSTOOD)}; got {estimator.gives!r}"
         )
+    if read.takes not in READS_BY_TAG:
+        raise ValueError(f"read.takes must be one of {sorted(READS_BY_TAG)}; got {read.takes!r}")
     if given != read.takes:
         raise ValueError(
             f"the estimator gives {estimator.gives!r}, but the read takes {read.takes!r}; "

@@ -45,6 +45,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.estimator = "gaussian"
     config.model.sigma = 0.15  # of a sampled location, in location units
     config.model.sigma_end = 0.05  # linear from sigma to here; 0: constant
+    config.model.learn_sigma = False  # it starts at sigma and is the network's to change
     config.model.read = "retina"  # retina | crop
     config.model.glimpses = 7
     config.model.glimpse_size = 8
@@ -87,6 +88,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.evaluate = ConfigDict()
     config.evaluate.every = 500  # steps
     config.evaluate.rollouts = 10
+    config.evaluate.sigma = 0.15  # of sampled rollouts; 0: as training ends
     config.evaluate.batch = 500
 
     config.log = ConfigDict()
@@ -108,7 +110,8 @@ def _full(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def get_hyper() -> list[dict]:
+def get_hyper(arg: str | None = None) -> list[dict]:
     """The sweep: three seeds, and the controls trained from scratch."""
+    del arg
     seeds = [{"seed": seed} for seed in range(3)]
     return seeds + [{"model.policy": policy} for policy in ("random", "center")]

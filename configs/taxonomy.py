@@ -40,11 +40,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.estimator = estimator
     config.model.sigma = spread
     config.model.sigma_end = 0.0
+    config.model.coin = 0.0  # the probability of sampling, else the expectation; 0: no coin
+    config.model.temperature = 1.0  # scores are divided by it
     config.model.read = read
     config.model.as_items = items  # the map's places as a list
     config.model.encoder = (16, 32, 64)  # features of its convolutions, each halving the image
     config.model.coordinates = True  # its last layer sees where each place is
-    config.model.scores = "additive"  # additive | scaled_dot | bilinear
+    config.model.scores = "additive"  # additive | scaled_dot | dot | bilinear | state
     config.model.score_features = 64
     config.model.zoom = 0.5  # of the identity a transformer starts from
     config.model.glimpses = 4
@@ -58,6 +60,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.train.steps = 1500
     config.optimizer.learning_rate = 1e-3
     config.evaluate.every = 500
+    config.evaluate.sigma = 0.0
     return config
 
 
@@ -73,5 +76,6 @@ CONTROLS = {
 
 def get_hyper(arg: str | None = None) -> list[dict]:
     """The mechanism beside its controls, one seed."""
+    get_config(arg)  # refuses what is none
     policies = ("learned", *CONTROLS[arg or "item_soft"])
     return [{"model.policy": policy} for policy in policies]

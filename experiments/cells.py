@@ -21,7 +21,7 @@ def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[str]:
       jobs: at least 1.
 
     Returns:
-      The names of those that failed.
+      Those that failed: their names, and what each said last where it did not say it here.
     """
     waiting, running, failed = list(cells.items()), {}, []
     slots = [_cores(i, jobs) for i in range(jobs)]
@@ -37,7 +37,7 @@ def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[str]:
                 status = process.returncode
                 if status < 0 or status > 128:
                     sys.exit(status if status > 0 else 128 - status)
-                failed += [folder.name] if status else []
+                failed += [folder.name + _last_words(folder, jobs > 1)] if status else []
             time.sleep(_POLL)
     finally:
         for process in running:
@@ -60,6 +60,13 @@ def _started(
     if cores:  # before it starts a thread: jax counts the cores it may use
         os.sched_setaffinity(process.pid, cores)
     return process
+
+
+def _last_words(folder: Path, quiet: bool) -> str:
+    if not quiet:
+        return ""
+    said = folder.with_name(folder.name + ".txt").read_text().strip().splitlines()
+    return f" ({said[-1].strip()})" if said else ""
 
 
 def _cores(index: int, jobs: int) -> set[int] | None:

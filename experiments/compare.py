@@ -28,8 +28,9 @@ def main() -> None:
     from attn_jax.training.writers import write_atomically
     from configs.taxonomy import CONTROLS
 
-    if not all(seed.isdecimal() for seed in _SEEDS.value) or not _SEEDS.value:
-        raise UserError(f"--seeds must be numbers, 0,1,2 say; got {','.join(_SEEDS.value)}")
+    seeds = _SEEDS.value
+    if not seeds or not all(map(str.isdecimal, seeds)) or len({*map(int, seeds)}) < len(seeds):
+        raise UserError(f"--seeds must be different numbers, 0,1,2 say; got {','.join(seeds)}")
     workdir = Path(_WORKDIR.value)
     cells = [
         Cell(mechanism, policy, [_folder(workdir, mechanism, policy, s) for s in _SEEDS.value])
@@ -44,7 +45,7 @@ def main() -> None:
     }
     failed = train_all(runs, _JOBS.value)
     if failed:
-        raise UserError(f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}")
+        raise UserError(f"{len(failed)} of {len(runs)} runs failed: {'; '.join(failed)}")
     table, plain, png = compare(cells, CONTROLS)
     with cli.writing(str(workdir)):
         write_atomically(workdir / "compare.md", table)

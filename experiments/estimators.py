@@ -5,6 +5,7 @@ python -m experiments.estimators --workdir=runs/estimators [--run=runs/ram_mnist
 With --run, also how much the location gradient of that run varies, by baseline and rollouts.
 """
 
+import math
 from pathlib import Path
 
 from absl import flags
@@ -25,6 +26,10 @@ _TOLERANCE = flags.DEFINE_float(
 def main() -> None:
     """Print the table as it grows; write it with its plot."""
     from attn_jax.training.laboratory import run
+    from attn_jax.training.names import UserError
+
+    if not _TOLERANCE.value < math.inf:
+        raise UserError(f"--tolerance must be a number; got {_TOLERANCE.value}")
 
     def say(line: str) -> None:
         print(line, flush=True)

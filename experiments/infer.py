@@ -22,8 +22,8 @@ def main() -> None:
 
     # absl has parsed the flags: what is left of the command line is what to read.
     asked = flags.FLAGS([*sys.argv])[1:]
-    if not asked:
-        raise UserError("name at least one picture: experiments.infer --workdir=… image.png …")
+    if not all(asked) or not asked:
+        raise UserError("name pictures, or texts: experiments.infer --workdir=… image.png …")
     readings, png = infer(_WORKDIR.value, asked)
     print("\n".join(one.line for one in readings))
     with cli.writing(_OUTPUT.value):

@@ -39,7 +39,7 @@ def main() -> None:
         write_atomically(workdir / "sweep.md", text)
     print(text, end="")
     if failed:
-        raise UserError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}")
+        raise UserError(f"{len(failed)} of {len(cells)} cells failed: {'; '.join(failed)}")
 
 
 def _flags(cell: dict[str, Any], extra: list[str]) -> list[str]:
@@ -48,7 +48,7 @@ def _flags(cell: dict[str, Any], extra: list[str]) -> list[str]:
 
 
 def _cells(path: str) -> list[dict[str, Any]]:
-    from attn_jax.training.names import UserError
+    from attn_jax.training.names import UserError, as_user_errors
 
     path, _, arg = path.partition(":")
     spec = importlib.util.spec_from_file_location("config", path)
@@ -58,7 +58,8 @@ def _cells(path: str) -> list[dict[str, Any]]:
     spec.loader.exec_module(module)
     if not hasattr(module, "get_hyper"):
         raise UserError(f"{path} has no get_hyper(); it returns a list of overrides, a dict a cell")
-    return list(module.get_hyper(arg) if arg else module.get_hyper())
+    with as_user_errors():
+        return list(module.get_hyper(arg) if arg else module.get_hyper())
 
 
 if __name__ == "__main__":

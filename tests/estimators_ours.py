@@ -1,5 +1,7 @@
 """The estimators under test, what they are proposed, and one choice of each."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,3 +62,12 @@ def choice(name, key=KEY):
 
 def softmax(scores):
     return scipy.special.softmax(scores.astype(np.float64))
+
+
+@functools.cache
+def many(name):
+    """Many choices of a sampler, or of a categorical with some places masked."""
+    keys = jax.random.split(KEY, SAMPLES)
+    estimator = OURS.get(name, OURS["categorical"])
+    given = jnp.asarray(MASKED) if name == "masked" else proposal(name)
+    return jax.jit(jax.vmap(estimator.choose, (0, None)))(keys, given)

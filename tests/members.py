@@ -30,7 +30,7 @@ ESTIMATORS = {
     "fixed_transform": estimators.fixed_transform(((0.5, 0, 0), (0, 0.5, 0))),
 } | {
     f"identity(gives='{tag}')": estimators.identity(gives=tag)
-    for tag in ("homography", "control_points", "gaussian_grid")
+    for tag in ("point", "homography", "control_points", "gaussian_grid")
 }
 WRAPPED = {
     "semi_sampling": estimators.semi_sampling(estimators.categorical(), 0.5),

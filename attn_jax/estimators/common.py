@@ -94,6 +94,10 @@ def normal(
         check_positive("sigma", sigma)
 
     def mean_and_sigma(proposal: PyTree) -> tuple[Array, Array]:
+        if sigma is None and not isinstance(proposal, tuple):
+            raise ValueError(f"{name}() takes (mu, sigma); got mu alone: give it a sigma")
+        if sigma is not None and isinstance(proposal, tuple):
+            raise ValueError(f"{name}(sigma) takes mu; got (mu, sigma): give it no sigma")
         mu, spread = proposal if sigma is None else (proposal, sigma)
         return mu, jnp.asarray(spread, mu.dtype)
 

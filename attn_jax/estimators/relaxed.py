@@ -20,7 +20,7 @@ from attn_jax.estimators.common import (
     tempered,
 )
 from attn_jax.losses import no_credit
-from attn_jax.ops import categorical_entropy, masked_softmax
+from attn_jax.ops import categorical_entropy, check_places, masked_softmax
 from attn_jax.types import Estimator, Key, Selection
 
 
@@ -100,6 +100,7 @@ def _through(name: str, tau: Number, behind) -> Estimator:
     check_positive("tau", tau)
 
     def select(scores: Array, noisy: Array) -> Selection:
+        check_places(scores)
         hard = one_hot(scores, jnp.argmax(noisy))
         relaxed = tempered(behind(scores, noisy), tau)
         # In this order the sum is the one-hot, bit for bit.

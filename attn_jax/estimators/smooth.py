@@ -5,7 +5,7 @@ from jax import Array
 from attn_jax import ops
 from attn_jax.estimators.common import nothing, soft
 from attn_jax.losses import no_credit
-from attn_jax.types import Estimator, Key, Selection
+from attn_jax.types import READS_BY_TAG, Estimator, Key, Selection
 
 
 def expectation() -> Estimator:
@@ -45,8 +45,14 @@ def identity(*, gives: str = "theta") -> Estimator:
       gives: what is proposed, by the tag of the reads that take it: "theta", "homography",
         "control_points", "gaussian_grid", or "point" for a location without noise.
 
+    Raises:
+      ValueError: for a tag that no read takes, or one of weights, which scores are not.
+
     >>> import jax.numpy as jnp
     >>> identity(gives="homography").choose(None, jnp.eye(3)).where.shape
     (3, 3)
     """
+    tags = sorted(set(READS_BY_TAG) - {"weights"})
+    if gives not in tags:
+        raise ValueError(f"gives must be one of {', '.join(tags)}; got {gives!r}")
     return soft(lambda proposal: proposal, gives)

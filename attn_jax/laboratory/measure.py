@@ -17,9 +17,8 @@ from attn_jax.types import Baseline, Estimator, Key, PyTree
 
 Estimate = Callable[[Key], PyTree]
 
-_Z = (
-    3.2905267314919255  # of a two-sided 99.9 % interval: a table of 60 rows should show no accident
-)
+# Of a two-sided 99.9 % interval: a table of a hundred rows should show no accident.
+_Z = 3.2905267314919255
 _CHUNK = 20_000
 _ROUNDING = 1e-5  # of float32, relative: what an estimate without noise may be off by
 

@@ -52,6 +52,7 @@ def ram(
     glimpse_features: int = 256,
     location_hidden: Sequence[int] = (),
     squash: Callable[[Array], Array] = jnp.tanh,
+    sigma: float | None = None,
     view: Callable[[Array], Array] = everything,
     remat: bool = False,
     unroll: int = 1,
@@ -69,6 +70,8 @@ def ram(
       glimpse_hidden, glimpse_features: widths of the glimpse network.
       location_hidden: widths of ReLU layers in the location head; the paper has none.
       squash: of the location's mean into [-1, 1].
+      sigma: None: mu alone is proposed. A number: sigma too, which starts there; `choose` must be
+        of an estimator that takes (mu, sigma), such as `gaussian()`.
       view: what the location head sees of the state; `jax.lax.stop_gradient` detaches it.
       remat: recompute activations in the backward pass.
       unroll: glimpses laid out in one turn of the loop.
@@ -76,7 +79,7 @@ def ram(
     """
     if cells is None:
         cells = (nn.SimpleCell(256, activation_fn=nn.relu, dtype=dtype),)
-    propose = Location(location_hidden, squash, view, dtype)
+    propose = Location(location_hidden, squash, view, dtype, sigma)
     step = Step(
         attend=Attend(propose, choose, read, start),
         fuse=GlimpseNet(glimpse_hidden, glimpse_features, dtype),

@@ -164,7 +164,7 @@ class StateScores(_Unprepared):
 
 
 def _masked(scores: Array, mask: Array | None) -> Array:
-    return scores if mask is None else jax.vmap(mask_scores)(scores, mask)
+    return mask_scores(scores, mask)  # elementwise: a batch is masked as one example is
 
 
 class Location(_Unprepared):
@@ -176,6 +176,9 @@ class Location(_Unprepared):
       view: applied to s first; `jax.lax.stop_gradient` keeps the policy out of the core.
       sigma: None: mu alone. A number: (mu, sigma) is proposed, sigma = that number times
         exp(linear in the last layer), at first the number itself.
+
+    Raises:
+      ValueError: if sigma is not positive.
     """
 
     hidden: Sequence[int] = ()
@@ -188,6 +191,8 @@ class Location(_Unprepared):
     def __call__(self, memory: Memory, s: Array) -> PyTree:
         """mu [B, 2], or (mu [B, 2], sigma [B, 2]), at least float32."""
         del memory
+        if self.sigma is not None and not self.sigma > 0:
+            raise ValueError(f"sigma must be positive; got {self.sigma:g}")
         h = relu_layers(self.view(s), self.hidden, self.dtype).astype(jnp.float32)
         mu = self.squash(nn.Dense(2)(h))
         if self.sigma is None:

@@ -33,7 +33,7 @@ def additive_scores(
 
 
 def dot_scores(keys: Float[Array, "*L S"], query: Float[Array, "S"]) -> Float[Array, "*L"]:
-    """e_i = a_i . h  (Luong et al. 2015, eq. 8, "dot").
+    """e_i = a_i . h  (Luong et al. 2015, section 3.1, "dot").
 
     With the query W h it is their "general", e_i = a_i^T W h.
 

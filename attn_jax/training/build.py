@@ -4,6 +4,7 @@ Nothing below this room sees a config. Whatever does not fit together is refused
 anything is written.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -48,6 +49,9 @@ ESTIMATORS: Mapping[str, Callable[[Any], Estimator]] = {
     "fixed_transform": lambda sigma: estimators.fixed_transform(),
 }
 
+# Of these a proposal may bring the sigma.
+_OF_SIGMA = ("gaussian", "pathwise_gaussian")
+
 # What a policy is held against, by what its read takes.
 CONTROLS: Mapping[str, Mapping[str, Estimator]] = {
     "point": {"random": estimators.random_point(), "center": estimators.fixed_point()},
@@ -77,6 +81,8 @@ class Parts(NamedTuple):
       shape: of the data.
       nothing: an input of zeros [1, ...], to make parameters with.
       estimator: sigma -> the estimator that is trained.
+      final: the one that training ends with: at its mode it is measured, drawn and asked.
+      sampled: of rollouts that are averaged, whose sigma is the evaluation's own.
       start: how the first glimpse is placed.
       read: what is seen at a place.
       controls: by name, what the policy is measured beside.
@@ -89,6 +95,8 @@ class Parts(NamedTuple):
     shape: Shape
     nothing: Array
     estimator: Callable[[Any], Estimator]
+    final: Estimator
+    sampled: Estimator
     start: Estimator
     read: Read
     controls: Mapping[str, Estimator]
@@ -146,8 +154,9 @@ def build(config: Any, shape: Shape) -> Parts:
       ValueError: an unknown name, a misfit, or a value out of range; one line.
     """
     model, train = config.model, config.train
+    _check_numbers(config)
     read = pick(READS, model.read, "model.read")(model)
-    estimator = _estimator(model)
+    estimator = _estimator(model, read)
     check_fit(estimator(model.sigma), read)
     make = pick(MODELS, model.name, "model.name")
     missing = [f"model.{name}" for name in make.fields if name not in model]
@@ -157,10 +166,13 @@ def build(config: Any, shape: Shape) -> Parts:
         )
     make.check(model, shape, read)
     _check_positive(config)
+    final = model.sigma_end or model.sigma
     return Parts(
         shape=shape,
         nothing=make.nothing(shape),
         estimator=estimator,
+        final=estimator(final),
+        sampled=estimator(config.evaluate.sigma or final),
         start=_start(model),
         read=read,
         controls=CONTROLS[read.takes],
@@ -168,19 +180,31 @@ def build(config: Any, shape: Shape) -> Parts:
         baseline=pick(BASELINES, train.baseline, "train.baseline")(),
         reward=pick(REWARDS, train.reward, "train.reward"),
         weights=Weights(train.policy_weight, train.value_weight, train.entropy_weight),
-        sigma=_sigma(model, train.steps),
+        sigma=optax.linear_schedule(model.sigma, final, train.steps),
         learning_rate=make_schedule(config.optimizer, train.steps),
         optimizer=make_optimizer(config.optimizer, make_schedule(config.optimizer, train.steps)),
     )
 
 
-def _estimator(model: Any) -> Callable[[Any], Estimator]:
-    if model.policy == "learned":
-        make, coin = pick(ESTIMATORS, model.estimator, "model.estimator"), model.get("coin", 0.0)
-        return (lambda spread: estimators.semi_sampling(make(spread), coin)) if coin else make
-    takes = pick(READS, model.read, "model.read")(model).takes
-    control = pick({"learned": None, **CONTROLS[takes]}, model.policy, "model.policy")
-    return lambda sigma: control
+def _estimator(model: Any, read: Read) -> Callable[[Any], Estimator]:
+    if model.policy != "learned":
+        controls = {"learned": None, **CONTROLS[read.takes]}
+        control = pick(controls, model.policy, "model.policy")
+        return lambda sigma: control
+    make = pick(ESTIMATORS, model.estimator, "model.estimator")
+    coin, tau = model.get("coin", 0.0), model.get("temperature", 1.0)
+    learned = model.get("learn_sigma", False)
+    if learned and model.estimator not in _OF_SIGMA:
+        raise ValueError(
+            f"model.learn_sigma is for {' and '.join(_OF_SIGMA)}; got {model.estimator}"
+        )
+
+    def estimator(spread: Any) -> Estimator:
+        one = make(None if learned else spread)
+        one = one if tau == 1 else estimators.with_temperature(one, tau)
+        return estimators.semi_sampling(one, coin) if coin else one
+
+    return estimator
 
 
 def _start(model: Any) -> Estimator:
@@ -190,10 +214,23 @@ def _start(model: Any) -> Estimator:
     return pick(places, model.policy if model.policy in places else model.start, "model.start")
 
 
-def _sigma(model: Any, steps: int) -> Schedule:
-    if model.sigma_end < 0:
-        raise ValueError(f"model.sigma_end must be positive, or 0; got {model.sigma_end:g}")
-    return optax.linear_schedule(model.sigma, model.sigma_end or model.sigma, steps)
+def _check_numbers(config: Any) -> None:
+    """Before parts are made of them, whose messages do not know the config's names."""
+    model = config.model
+    for room in ("model", "train", "optimizer", "evaluate"):
+        for name, value in config[room].items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{room}.{name} must be finite; got {value:g}")
+    for name in ("sigma", "temperature", "glimpse_size", "glimpse_features", "glimpse_hidden"):
+        if name in model and not model[name] > 0:
+            raise ValueError(f"model.{name} must be positive; got {model[name]:g}")
+    for name in ("features", "encoder"):
+        if name in model and not (model[name] and min(model[name]) >= 1):
+            raise ValueError(f"model.{name} must be widths of at least 1; got {model[name]}")
+    ends = {"model.sigma_end": model.sigma_end, "evaluate.sigma": config.evaluate.sigma}
+    for name, value in ends.items():
+        if value < 0:
+            raise ValueError(f"{name} must be positive, or 0; got {value:g}")
 
 
 def _check_positive(config: Any) -> None:

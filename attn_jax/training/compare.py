@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import t
 
 from attn_jax import viz
 from attn_jax.data import Images
@@ -15,11 +16,11 @@ from attn_jax.training.build import build_data
 from attn_jax.training.finish import versions
 from attn_jax.training.load import Loaded, load
 from attn_jax.training.measure import freeze, make_wrong, measure_key, policies
+from attn_jax.training.model import map_size
 from attn_jax.training.names import UserError, as_user_errors
 
 COMPOSITES = 10  # of each test digit
 _FROZEN = 3  # what their clutter is frozen by; 0 to 2 are the run's own splits
-_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 % Student t by number of seeds
 _SHOWN = 3
 
 
@@ -60,10 +61,10 @@ class OnComposites(NamedTuple):
     def error(self) -> tuple[float, float, float]:
         """Percent, with its 95 % interval: over seeds, or over digits where there is one seed."""
         seeds = len(self.wrong)
-        if seeds not in _T:
+        if seeds == 1:
             return _percent(clustered(self.wrong.mean(0)))
         mean = float(self.by_seed.mean())
-        half = float(_T[seeds] * self.by_seed.std(ddof=1) / np.sqrt(seeds))
+        half = float(t.ppf(0.975, seeds - 1) * self.by_seed.std(ddof=1) / np.sqrt(seeds))
         return mean, mean - half, mean + half
 
 
@@ -150,15 +151,15 @@ def _row(
 
 
 def _reading(loaded: Loaded) -> dict[str, int]:
-    """What of the map a step looks at, and how many numbers it passes on."""
-    model = loaded.config.model
-    height, width, _ = loaded.parts.shape.canvas
-    halved = 2 ** len(model.encoder)
-    places, features = -(-height // halved) * -(-width // halved), model.encoder[-1]
-    if loaded.parts.read.takes != "weights":
-        seen = model.glimpse_size**2
-        return {"places": seen, "of": places, "passed_on": seen * features}
-    one_hot = loaded.parts.estimator(model.sigma).gives == "one_hot"
+    """How many places of the map a step reads, at most, and how many numbers it passes on."""
+    model, takes = loaded.config.model, loaded.parts.read.takes
+    height, width = map_size(model, loaded.parts.shape)
+    places, features = height * width, model.encoder[-1]
+    if takes != "weights":  # between places, which are read two by two
+        samples = model.glimpse_size**2
+        seen = (model.glimpse_size + 1) ** 2 if takes == "point" else 4 * samples
+        return {"places": min(seen, places), "of": places, "passed_on": samples * features}
+    one_hot = loaded.parts.final.gives == "one_hot"
     passed = features if model.read == "weighted_sum" else places * features
     return {"places": 1 if one_hot else places, "of": places, "passed_on": passed}
 
@@ -179,7 +180,7 @@ def _table(rows: Sequence[dict[str, Any]], count: int) -> str:
             own = [row["mechanism"], _interval(row["error"])] if i == 0 else ["", ""]
             compared = [name, _interval(control["error"]), _interval(control["difference"], "+")]
             lines.append([*own, *compared, *(costs if i == 0 else [""] * len(costs))])
-    over = f"{seeds} seeds" if seeds in _T else "digits, one seed"
+    over = f"{seeds} seeds" if seeds > 1 else "digits, one seed"
     note = (
         f"Errors at the policy's mean on {count:,} frozen composites of "
         f"{count // COMPOSITES:,} test digits; intervals of errors over {over}; differences are "

@@ -2,6 +2,8 @@
 
 import json
 import platform
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +35,7 @@ def finish(run: "Run", state: TrainState) -> Path:
         "seed": run.config.seed,
         "data_seed": run.config.data.seed,
         "parameters": state.size,
-        "command": f"experiments.train --workdir={run.workdir}",
+        "command": _command(),
         **versions(),
     }
     (run.workdir / "pictures").mkdir(exist_ok=True)
@@ -48,6 +50,13 @@ def finish(run: "Run", state: TrainState) -> Path:
     write_atomically(run.workdir / "result.json", json.dumps(results, indent=2) + "\n")
     run.progress.say(f"report: {report}  ({results['wall_seconds']:.0f} s in all)")
     return report
+
+
+def _command() -> str:
+    """This process's, as it was given."""
+    spec = sys.modules["__main__"].__spec__
+    given = ["-m", spec.name, *sys.argv[1:]] if spec else sys.argv
+    return shlex.join(["python", *given])
 
 
 def versions() -> dict[str, str]:

@@ -88,7 +88,7 @@ def _answers(loaded: Loaded, given: Sequence[str]) -> tuple[list[Answer], bytes]
     count = len(lower)
     unknown = (np.zeros((count, 10), np.uint8), np.zeros((count, 10, 2), np.int16))
     split = Sequences(codes, lengths, *unknown, np.zeros(count, np.uint8))
-    greedy = loaded.parts.estimator(loaded.config.model.sigma).greedy
+    greedy = loaded.parts.final.greedy
     read = make_reader(loaded.config, loaded.parts, greedy)(loaded.variables, split)
     answers = [Answer(*pair) for pair in zip(lower, decode_output(read.said), strict=True)]
     return answers, texts.alignment_png(read, list(range(count)))

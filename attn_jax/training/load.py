@@ -86,5 +86,5 @@ def load(workdir: str | Path, step: int | None = None) -> Loaded:
             f"{workdir} is a run of another version: its config has no {field!r}"
         ) from error
     state, _ = checkpoints.restore(step, init_state(config, parts))
-    model = parts.model(parts.estimator(config.model.sigma).greedy, parts.start.choose)
+    model = parts.model(parts.final.greedy, parts.start.choose)
     return Loaded(model, state.evaluated, config, parts, state, step)

@@ -18,7 +18,7 @@ _LABELS = {
     "random": "control: random glimpses",
     "center": "control: the centre only",
     "uniform": "control: everywhere alike",
-    "identity": "control: the whole image",
+    "identity": "control: theta stays the identity",
 }
 
 SPLITS = {"train": 0, "validation": 1, "test": 2}  # what their composites are frozen by
@@ -47,12 +47,11 @@ class Measured(NamedTuple):
 
 def policies(config: Any, parts: Parts) -> dict[str, Policy]:
     """The mean, M averaged rollouts, and the controls on the same weights."""
-    estimator = parts.estimator(config.model.sigma)
     start, many = parts.start.choose, config.evaluate.rollouts
     controls = {name: one.choose for name, one in parts.controls.items()}
     return {
-        "mean": Policy(estimator.greedy, start, 1),
-        f"m{many}": Policy(estimator.choose, start, many),
+        "mean": Policy(parts.final.greedy, start, 1),
+        f"m{many}": Policy(parts.sampled.choose, start, many),
         **{name: Policy(choose, choose, 1) for name, choose in controls.items()},
     }
 

@@ -14,10 +14,13 @@ from attn_jax.modules import everything
 from attn_jax.training.names import pick
 from attn_jax.types import Choose, Read
 
-SCORES: Mapping[str, Callable[[Any, Callable, Any], nn.Module]] = {
-    "additive": lambda c, view, dtype: modules.AdditiveScores(c.score_features, view, dtype),
-    "scaled_dot": lambda c, view, dtype: modules.ScaledDotScores(c.score_features, view, dtype),
-    "bilinear": lambda c, view, dtype: modules.BilinearScores(view, dtype),
+# Of a config, a view of the state, the dtype and the shape of the places.
+SCORES: Mapping[str, Callable[[Any, Callable, Any, tuple[int, ...]], nn.Module]] = {
+    "additive": lambda c, view, dtype, _: modules.AdditiveScores(c.score_features, view, dtype),
+    "scaled_dot": lambda c, view, dtype, _: modules.ScaledDotScores(c.score_features, view, dtype),
+    "dot": lambda c, view, dtype, _: modules.DotScores(view),
+    "bilinear": lambda c, view, dtype, _: modules.BilinearScores(view, dtype),
+    "state": lambda c, view, dtype, places: modules.StateScores(places, view, dtype),
 }
 
 CORES: Mapping[str, Callable[..., nn.RNNCellBase]] = {
@@ -54,6 +57,7 @@ def _ram(
         glimpse_features=model.glimpse_features,
         location_hidden=tuple(model.location_hidden),
         squash=pick(SQUASHES, model.squash, "model.squash"),
+        sigma=_sigma(model),
         view=_view(model),
         remat=model.remat,
         unroll=min(model.unroll, model.glimpses),
@@ -78,10 +82,12 @@ def _square(
     model, dtype = config.model, _dtype(config)
     encode = modules.ConvMap(tuple(model.encoder), dtype, model.coordinates)
     hidden, view = tuple(model.location_hidden), _view(model)
+    height, width = map_size(model, shape)
+    places = (height * width,) if model.as_items else (height, width)
     proposals = {
-        "weights": lambda: pick(SCORES, model.scores, "model.scores")(model, view, dtype),
+        "weights": lambda: pick(SCORES, model.scores, "model.scores")(model, view, dtype, places),
         "point": lambda: modules.Location(
-            hidden, pick(SQUASHES, model.squash, "model.squash"), view, dtype
+            hidden, pick(SQUASHES, model.squash, "model.squash"), view, dtype, _sigma(model)
         ),
         "theta": lambda: modules.Affine(hidden, model.zoom, view, dtype),
     }
@@ -101,9 +107,24 @@ def _square(
     )
 
 
+def map_size(model: Any, shape: Shape) -> tuple[int, int]:
+    """(H, W) of an encoded map, of which each convolution halves the image."""
+    halved = 2 ** len(model.encoder)
+    return -(-shape.canvas[0] // halved), -(-shape.canvas[1] // halved)
+
+
+def _check_dot(model: Any, items: int) -> None:
+    if model.scores == "dot" and model.features[-1] != items:
+        raise ValueError(
+            f"model.scores=dot needs a state as wide as an item, {items}; "
+            f"got model.features={tuple(model.features)}"
+        )
+
+
 def _check_square(model: Any, shape: Shape, read: Read) -> None:
     del shape
-    for name in ("score_features", "glimpse_size", "zoom"):
+    _check_dot(model, model.encoder[-1])
+    for name in ("score_features", "zoom"):
         if not model[name] > 0:
             raise ValueError(f"model.{name} must be positive; got {model[name]}")
     if model.unit:
@@ -122,7 +143,9 @@ def _seq2seq(
     del start  # the first state has seen the mean annotation
     model, dtype = config.model, _dtype(config)
     return seq2seq(
-        propose=pick(SCORES, model.scores, "model.scores")(model, _view(model), dtype),
+        propose=pick(SCORES, model.scores, "model.scores")(
+            model, _view(model), dtype, shape.canvas[:1]
+        ),
         choose=choose,
         read=read.apply,
         vocabulary=shape.canvas[1],
@@ -139,6 +162,7 @@ def _seq2seq(
 
 def _check_seq2seq(model: Any, shape: Shape, read: Read) -> None:
     del shape, read
+    _check_dot(model, 2 * model.encoder_features)
     for name in ("score_features", "embedding", "encoder_features"):
         if not model[name] > 0:
             raise ValueError(f"model.{name} must be positive; got {model[name]}")
@@ -194,6 +218,10 @@ def _cells(config: Any) -> tuple[nn.RNNCellBase, ...]:
 
 def _dtype(config: Any) -> Any:
     return pick(DTYPES, config.dtype, "dtype")
+
+
+def _sigma(model: Any) -> float | None:
+    return model.sigma if model.learn_sigma else None
 
 
 def _view(model: Any) -> Callable:

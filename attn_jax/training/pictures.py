@@ -92,7 +92,7 @@ def on_map(
 def look(config: Any, parts: Parts, variables: PyTree, images: np.ndarray, key: Any) -> Looked:
     """Where the policy's mean looks in images [N, H, W, C] (uint8, or float in [0, 1])."""
     x = np.asarray(from_uint8(images)) if images.dtype == np.uint8 else images
-    model = parts.model(parts.estimator(config.model.sigma).greedy, parts.start.choose)
+    model = parts.model(parts.final.greedy, parts.start.choose)
     ids = jnp.arange(len(x))
     outputs = jax.jit(lambda v, x: rollouts(model, v, x, key, ids, 1))(variables, x)
     trace = outputs.trace

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attn_jax import viz
-from attn_jax.data.dates import FORMATS, INPUT, decode_output
+from attn_jax.data.dates import INPUT, decode_output
 from attn_jax.training.experiment import Figures
 from attn_jax.training.writers import Row
 
@@ -22,10 +22,9 @@ _SHOWN = 6
 
 
 def draw(read: "Reading", rows: list[Row]) -> dict[str, bytes]:
-    """The alignments of a text of several formats, and the curves, by file name."""
-    formats = np.linspace(0, len(FORMATS) - 1, _SHOWN).astype(int)
-    found = [np.flatnonzero(read.split.formats == one) for one in formats]
-    chosen = [int(one[0]) for one in found if len(one)]
+    """The alignments of the first text of several formats, and the curves, by file name."""
+    first = np.unique(read.split.formats, return_index=True)[1]
+    chosen = first[np.unique(np.linspace(0, len(first) - 1, _SHOWN).astype(int))].tolist()
     return {
         "alignment.png": alignment_png(read, chosen),
         "curves.png": viz.to_png(viz.learning_curves(rows)),

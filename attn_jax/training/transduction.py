@@ -22,6 +22,7 @@ from attn_jax.training.writers import Row
 from attn_jax.types import Choose, PyTree
 
 SHAPE = Shape((MAX_LENGTH, len(INPUT)), len(OUTPUT))
+_LEAST = 2  # dates measured: an interval needs two
 _PROTOCOL = (
     "free-running greedy decoding, choices at their mode; exact: all ten characters right, with "
     "its 95 % Wilson interval; alignment error: heaviest character outside the span that decides "
@@ -35,7 +36,7 @@ def prepare(config: Any) -> Experiment:
     Raises:
       ValueError: naming what does not fit.
     """
-    source = load_dates(**config.data.to_dict())
+    source = _source(config.data.to_dict())
     parts = build(config, SHAPE)
     if config.model.glimpses != source.train.targets.shape[1]:
         raise ValueError(
@@ -70,6 +71,20 @@ def prepare(config: Any) -> Experiment:
         measure=measure,
         conclude=conclude,
     )
+
+
+def _source(data: dict[str, Any]) -> DateSource:
+    """The dates, in splits whose figures can be drawn and have an interval."""
+    fields = {"train", "validation", "test", "seed"}
+    if strange := sorted(set(data) - fields):
+        raise ValueError(
+            f"data must have the fields {', '.join(sorted(fields))}, as configs/seq2seq_dates.py "
+            f"has them; got {', '.join(strange)}"
+        )
+    for name in ("validation", "test"):
+        if data[name] < _LEAST:
+            raise ValueError(f"data.{name} must be at least {_LEAST}; got {data[name]}")
+    return load_dates(**data)
 
 
 def compose(examples: Sequences, ids: Array, key: Any) -> tuple[Array, Array]:
@@ -128,7 +143,7 @@ def make_reader(config: Any, parts: Parts, choose: Choose) -> Callable[..., Read
 
 def read_all(config: Any, parts: Parts, state: TrainState, split: Sequences) -> dict[str, Reading]:
     """At the policy's mode, and by the controls on the same weights."""
-    greedy = parts.estimator(config.model.sigma).greedy
+    greedy = parts.final.greedy
     ways = {"mean": greedy, **{name: one.choose for name, one in parts.controls.items()}}
     return {
         name: make_reader(config, parts, choose)(state.evaluated, split)
@@ -138,7 +153,7 @@ def read_all(config: Any, parts: Parts, state: TrainState, split: Sequences) -> 
 
 def make_validate(config: Any, parts: Parts, source: DateSource) -> Callable[[PyTree], Row]:
     """variables -> what is not exactly right of the validation split, in percent, and alignment."""
-    read = make_reader(config, parts, parts.estimator(config.model.sigma).greedy)
+    read = make_reader(config, parts, parts.final.greedy)
 
     def validate(variables: PyTree) -> Row:
         one = read(variables, source.validation)

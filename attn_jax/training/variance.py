@@ -55,8 +55,9 @@ def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> l
     Raises:
       UserError: if the run's data is not there any more, or its choices are not credited.
     """
-    spread = loaded.config.model.sigma
-    if loaded.parts.estimator(spread).credit is not score_function:
+    if loaded.config.model.name == "seq2seq":
+        raise UserError("the variance is measured on images; the run is of texts")
+    if loaded.parts.final.credit is not score_function:
         raise UserError(
             "the variance is of a credited choice, gaussian or categorical; the run has "
             f"model.estimator={loaded.config.model.estimator}"

@@ -20,6 +20,7 @@ from estimators_ours import (
     SIGMA,
     THROUGH,
     choice,
+    many,
     named,
     proposal,
     softmax,
@@ -29,8 +30,8 @@ from attn_jax import estimators
 
 
 @pytest.mark.parametrize(("name", "scores"), [("categorical", SCORES), ("masked", MASKED)])
-def test_a_categorical_choice_is_a_one_hot_with_its_own_log_probability(many, name, scores):
-    drawn = many[name]
+def test_a_categorical_choice_is_a_one_hot_with_its_own_log_probability(name, scores):
+    drawn = many(name)
     where = np.asarray(drawn.where)
     np.testing.assert_array_equal(np.sort(where, -1), np.eye(5)[[4] * SAMPLES])
     p = softmax(scores)
@@ -41,39 +42,39 @@ def test_a_categorical_choice_is_a_one_hot_with_its_own_log_probability(many, na
 
 
 @pytest.mark.parametrize(("name", "scores"), [("categorical", SCORES), ("masked", MASKED)])
-def test_categorical_frequencies_are_the_probabilities(many, name, scores):
+def test_categorical_frequencies_are_the_probabilities(name, scores):
     p = softmax(scores)
-    counts = np.asarray(many[name].where).sum(0)
+    counts = np.asarray(many(name).where).sum(0)
     assert counts[p == 0].sum() == 0
     assert scipy.stats.chisquare(counts[p > 0], SAMPLES * p[p > 0]).pvalue > 1e-3
 
 
-def test_a_gaussian_location_has_its_own_log_probability(many):
-    drawn = many["gaussian"]
+def test_a_gaussian_location_has_its_own_log_probability():
+    drawn = many("gaussian")
     density = scipy.stats.multivariate_normal(MEAN, SIGMA**2 * np.eye(2))
     np.testing.assert_allclose(drawn.log_prob, density.logpdf(drawn.where), atol=1e-4)
     np.testing.assert_allclose(drawn.entropy, np.full(SAMPLES, density.entropy()), rtol=1e-5)
     np.testing.assert_array_equal(drawn.mean[0], MEAN)
 
 
-def test_a_uniform_location_has_its_own_log_probability(many):
-    drawn = many["random_point"]
+def test_a_uniform_location_has_its_own_log_probability():
+    drawn = many("random_point")
     density = scipy.stats.uniform(-0.7, 1.4)
     np.testing.assert_allclose(drawn.log_prob, density.logpdf(drawn.where).sum(-1), rtol=1e-5)
     np.testing.assert_allclose(drawn.entropy, np.full(SAMPLES, 2 * density.entropy()), rtol=1e-5)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_locations_are_distributed_as_they_say(many, axis):
+def test_locations_are_distributed_as_they_say(axis):
     normal = scipy.stats.norm(MEAN[axis], SIGMA).cdf
-    assert scipy.stats.kstest(many["gaussian"].where[:, axis], normal).pvalue > 1e-3
+    assert scipy.stats.kstest(many("gaussian").where[:, axis], normal).pvalue > 1e-3
     even = scipy.stats.uniform(-0.7, 1.4).cdf
-    assert scipy.stats.kstest(many["random_point"].where[:, axis], even).pvalue > 1e-3
+    assert scipy.stats.kstest(many("random_point").where[:, axis], even).pvalue > 1e-3
 
 
 @named("gaussian", "random_point")
-def test_x_and_y_are_drawn_independently(many, name):
-    correlation = np.corrcoef(np.asarray(many[name].where).T)[0, 1]
+def test_x_and_y_are_drawn_independently(name):
+    correlation = np.corrcoef(np.asarray(many(name).where).T)[0, 1]
     assert abs(correlation) < 4 / np.sqrt(SAMPLES)
 
 
@@ -110,6 +111,18 @@ def test_identity_and_fixed_point_give_what_they_were_given():
         assert choice(name).log_prob == choice(name).entropy == 0
 
 
+@named(*OF_SCORES)
+def test_there_must_be_something_to_choose(name):
+    with pytest.raises(ValueError, match=r"scores must have at least one place; got shape \(0,\)"):
+        OURS[name].choose(KEY, jnp.zeros(0))
+
+
+@pytest.mark.parametrize("gives", ["smell", "weights"])
+def test_identity_gives_what_some_read_takes(gives):
+    with pytest.raises(ValueError, match=f"gives must be one of .*, theta; got '{gives}'"):
+        estimators.identity(gives=gives)
+
+
 def test_greedy_is_the_mode():
     for scores in (SCORES, MASKED):
         chosen = estimators.categorical().greedy(None, jnp.asarray(scores))
@@ -127,9 +140,9 @@ def test_greedy_is_choose_where_there_is_no_other_mode(name):
 
 
 @named(*SAMPLERS)
-def test_a_key_decides(many, name):
+def test_a_key_decides(name):
     chex.assert_trees_all_equal(choice(name), choice(name))
-    assert len(np.unique(many[name].where, axis=0)) > 1
+    assert len(np.unique(many(name).where, axis=0)) > 1
 
 
 @named(*SAMPLERS)

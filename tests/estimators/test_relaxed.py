@@ -16,6 +16,7 @@ from estimators_ours import (
     TAU,
     THROUGH,
     WEIGHTS,
+    many,
     named,
     softmax,
 )
@@ -80,8 +81,8 @@ def test_greedy_of_relaxed_choices_has_its_noise_at_the_mode():
     )
 
 
-def test_a_pathwise_location_is_the_gaussian_one_with_a_gradient(many):
-    chex.assert_trees_all_close(many["pathwise_gaussian"], many["gaussian"], rtol=1e-6)
+def test_a_pathwise_location_is_the_gaussian_one_with_a_gradient():
+    chex.assert_trees_all_close(many("pathwise_gaussian"), many("gaussian"), rtol=1e-6)
     jacobian = jax.jacrev(lambda mu: OURS["pathwise_gaussian"].choose(KEY, mu).where)
     np.testing.assert_array_equal(jacobian(jnp.asarray(MEAN)), np.eye(2))
 

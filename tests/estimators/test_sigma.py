@@ -60,6 +60,15 @@ def test_controls_take_a_proposal_that_brings_a_sigma(name):
     chex.assert_trees_all_equal(OURS[name].choose(KEY, given), OURS[name].choose(KEY, given[0]))
 
 
+@pytest.mark.parametrize("make", [estimators.gaussian, estimators.pathwise_gaussian])
+def test_a_sigma_comes_from_one_side_alone(make):
+    mu = jnp.asarray(MEAN)
+    with pytest.raises(ValueError, match=r"gaussian\(\) takes \(mu, sigma\); got mu alone"):
+        make().choose(KEY, mu)
+    with pytest.raises(ValueError, match=r"gaussian\(sigma\) takes mu; got \(mu, sigma\)"):
+        make(0.1).choose(KEY, (mu, jnp.ones(2)))
+
+
 def test_sigma_may_differ_between_axes_and_both_must_be_positive():
     sigma = jnp.array([0.2, 0.3])
     given = estimators.gaussian(sigma).choose(KEY, jnp.asarray(MEAN))

@@ -74,7 +74,7 @@ REFUSED = {
         "evaluate", "--workdir=RUN --output=HERE/no/a.json", "HERE/no/a.json cannot be written: No",
     ),
     "infer without a run": ("infer", "--workdir=HERE HERE/digit.png", "HERE holds no run"),
-    "infer without pictures": ("infer", "--workdir=RUN", "name at least one picture"),
+    "infer without pictures": ("infer", "--workdir=RUN", "name pictures, or texts"),
     "infer of a file that is not there": (
         "infer", "--workdir=RUN HERE/no.png", "there is no file HERE/no.png",
     ),
@@ -90,6 +90,15 @@ REFUSED = {
     ),
     "sweep of a config without cells": (
         "sweep", "--config=HERE/base.py --workdir=HERE/sweep", r"base.py has no get_hyper\(\)",
+    ),
+    "sweep of a mechanism that is none": (
+        "sweep", "--config=configs/taxonomy.py:nope --workdir=HERE/sweep", "takes one of item_soft",
+    ),
+    "estimators of no tolerance": (
+        "estimators", "--workdir=HERE/e --tolerance=nan", "tolerance must be a number; got nan",
+    ),
+    "compare of one seed twice": (
+        "compare", "--workdir=HERE/square --seeds=0,00", "different numbers.*; got 0,00",
     ),
     "compare of no seeds": ("compare", "--workdir=HERE/square --seeds=a,1", "numbers.*; got a,1"),
     "compare of no jobs": ("compare", "--workdir=HERE/square --jobs=0", "jobs"),

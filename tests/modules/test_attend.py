@@ -129,6 +129,22 @@ def test_scores_equal_numpy(name: str):
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("bad_input")
+@pytest.mark.parametrize("shape", [(B + 1, 5), (5,), (B, 4)])
+@pytest.mark.parametrize("name", SCORES)
+def test_a_mask_of_another_shape_is_refused(name: str, shape: tuple):
+    propose, read, x_shape, _ = MECHANISMS[name]
+    x, mask = jnp.ones((B, *x_shape)), jnp.ones(shape, bool)
+    with pytest.raises(ValueError, match=r"\Amask must have the shape of the scores, .*; got"):
+        attended(propose, ESTIMATORS["expectation"].choose, READS[read].apply, x, mask)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.2])
+def test_a_learned_sigma_starts_above_0(sigma: float):
+    with pytest.raises(ValueError, match=f"sigma must be positive; got {sigma:g}"):
+        Location(sigma=sigma).init(KEY, Memory(jnp.ones((B, 1))), jnp.ones((B, S)))
+
+
 def test_a_learned_sigma_starts_where_it_is_told_and_moves():
     x, s = normal(B, 8, 8, 1), normal(B, S, seed=1)
     start = Location((3,), sigma=0.2).init_with_output(KEY, Memory(x), s)[0]

@@ -65,7 +65,7 @@ def test_finished_runs_make_one_table_and_one_picture(runs: list[Cell], untimed:
     assert (table, png) == (again, same)
     assert f"{12 * COMPOSITES} frozen composites of 12 test digits" in table
     hard, items = plain["rows"]
-    assert (hard["mechanism"], hard["places"], hard["passed_on"]) == ("location_hard", 4, 24)
+    assert (hard["mechanism"], hard["places"], hard["passed_on"]) == ("location_hard", 9, 24)
     assert (items["mechanism"], items["places"], items["passed_on"]) == ("item_hard", 1, 6)
     control = hard["controls"]["random"]
     apart = np.mean(control["by_seed"]) - np.mean(hard["by_seed"])

@@ -58,7 +58,7 @@ def test_variance_falls_with_rollouts_and_depends_on_the_baseline(
 
 def test_a_run_without_credit_is_refused(finished: Path):
     loaded = load(finished)
-    soft = loaded.parts._replace(estimator=lambda sigma: estimators.pathwise_gaussian(sigma))
+    soft = loaded.parts._replace(final=estimators.pathwise_gaussian(0.1))
     with pytest.raises(UserError, match="the variance is of a credited choice"):
         location_variance(loaded._replace(parts=soft), count=2)
 

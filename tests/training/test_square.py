@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -12,6 +13,7 @@ from tiny import result, small_config
 from attn_jax.training.build import build, build_data
 from attn_jax.training.classification import protocol
 from attn_jax.training.loop import train
+from attn_jax.training.prepare import prepare
 from attn_jax.training.update import init_state
 from configs import taxonomy
 
@@ -77,7 +79,12 @@ def test_fields_that_a_model_needs_are_named(data: Path):
     [
         ("unit", 3.0, "model.unit must be 0, got 3"),
         ("read", "retina", "model.read must be crop where a map is read"),
-        ("glimpse_size", 0, "glimpse_size must be positive; got 0|size must be at least 1; got 0"),
+        ("glimpse_size", 0, "model.glimpse_size must be positive; got 0"),
+        ("encoder", (4, 0), r"model.encoder must be widths of at least 1; got \(4, 0\)"),
+        ("features", (), r"model.features must be widths of at least 1; got \(\)"),
+        ("coin", 0.5, "semi_sampling wraps estimators of scores"),
+        ("temperature", 2.0, "with_temperature wraps estimators of scores"),
+        ("temperature", 0.0, "model.temperature must be positive; got 0"),
         ("zoom", -1.0, "model.zoom must be positive; got -1"),
     ],
 )
@@ -87,6 +94,60 @@ def test_what_makes_no_sense_on_a_map_is_refused(
     config = square_of("location_hard", **{f"model__{field}": value})
     with pytest.raises(ValueError, match=message):
         build(config, build_data(config).shape)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "changed"),
+    [
+        ("item_hard", {"estimator": "categorical", "coin": 0.5, "temperature": 2.0}),
+        ("item_soft", {"scores": "state"}),
+        ("item_soft", {"scores": "dot"}),
+        ("location_soft", {"scores": "state"}),
+        ("location_hard", {"learn_sigma": True}),
+    ],
+)
+def test_one_step_of_every_choice_a_config_has(
+    square_of: Callable[..., ConfigDict], mechanism: str, changed: dict
+):
+    config = square_of(mechanism, **{f"model__{name}": value for name, value in changed.items()})
+    if changed.get("scores") == "dot":
+        with config.unlocked():
+            config.model.features = (config.model.encoder[-1],)
+    experiment = prepare(config)
+    before = experiment.init()
+    examples = jax.tree.map(jnp.asarray, experiment.examples)
+    after, figures = jax.jit(experiment.update)(before, examples, jnp.arange(config.train.batch))
+    assert all(np.isfinite(one).all() for one in jax.tree.leaves(figures))
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), before.variables, after.variables)
+    paths = jax.tree_util.tree_flatten_with_path(moved)[0]
+    still = [jax.tree_util.keystr(path) for path, changed in paths if not changed]
+    assert not [path for path in still if "propose" in path], still
+    if "learn_sigma" in changed:
+        assert any("log_sigma" in jax.tree_util.keystr(path) for path, _ in paths)
+
+
+def test_only_a_gaussian_learns_its_sigma(square_of: Callable[..., ConfigDict]):
+    config = square_of("item_hard", model__learn_sigma=True)
+    with pytest.raises(ValueError, match="learn_sigma is for gaussian and pathwise_gaussian; got"):
+        build(config, build_data(config).shape)
+
+
+def test_what_is_measured_has_the_spread_that_training_ends_with(
+    square_of: Callable[..., ConfigDict],
+):
+    changed = {"estimator": "gumbel_softmax", "sigma": 1.0, "sigma_end": 0.1}
+    config = square_of("item_hard", **{f"model__{name}": value for name, value in changed.items()})
+    parts = build(config, build_data(config).shape)
+    scores = jnp.array([1.0, 0.0, -1.0])
+    np.testing.assert_allclose(
+        parts.final.greedy(None, scores).where, jax.nn.softmax(scores / 0.1), atol=1e-6
+    )
+    with config.unlocked():
+        config.evaluate.sigma = 0.5
+    sampled = build(config, build_data(config).shape).sampled
+    np.testing.assert_allclose(
+        sampled.greedy(None, scores).where, jax.nn.softmax(scores / 0.5), atol=1e-6
+    )
 
 
 def test_the_protocol_says_what_was_done(square_of: Callable[..., ConfigDict]):

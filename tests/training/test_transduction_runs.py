@@ -124,7 +124,10 @@ def test_the_mode_of_a_hard_choice_reads_one_character(data: Path):
         ({"model__read": "mask"}, "model.read must be weighted_sum, got 'mask'"),
         ({"model__embedding": 0}, "model.embedding must be positive; got 0"),
         ({"model__estimator": "gaussian"}, "the estimator gives 'point'"),
-        ({"data__test": 0}, "test must be at least 1; got 0"),
+        ({"data__train": 0}, "train must be at least 1; got 0"),
+        ({"data__test": 1}, "data.test must be at least 2; got 1"),
+        ({"data__validation": 1}, "data.validation must be at least 2; got 1"),
+        ({"model__scores": "dot", "model__features": (7,)}, "dot needs .* as an item, 8; got .*7"),
     ],
 )
 def test_what_does_not_fit_is_refused(data: Path, changed: dict, message: str):
