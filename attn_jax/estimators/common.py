@@ -20,6 +20,11 @@ def nothing(like: Array) -> Array:
     return jnp.zeros((), like.dtype)
 
 
+def at_least_float32(x: Array) -> Array:
+    """Coordinates are: in fewer bits a place would be off by pixels."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def needs(name: str, key: Key | None) -> Key:
     """The key, or a ValueError that says who needs it."""
     if key is None:
@@ -99,6 +104,7 @@ def normal(
         if sigma is not None and isinstance(proposal, tuple):
             raise ValueError(f"{name}(sigma) takes mu; got (mu, sigma): give it no sigma")
         mu, spread = proposal if sigma is None else (proposal, sigma)
+        mu = at_least_float32(mu)
         return mu, jnp.asarray(spread, mu.dtype)
 
     def select(proposal: PyTree, noise: Array | float) -> Selection:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.estimators.common import check_positive, needs, soft
+from attn_jax.estimators.common import at_least_float32, check_positive, needs, soft
 from attn_jax.losses import no_credit
 from attn_jax.ops import entropy, masked_softmax
 from attn_jax.types import Estimator, Key, PyTree, Selection
@@ -52,4 +52,4 @@ def fixed_transform(theta: Sequence[Sequence[float]] = ((1, 0, 0), (0, 1, 0))) -
 
 def _mean(proposal: PyTree) -> Array:
     """mu, of a proposal that may bring a sigma with it."""
-    return proposal[0] if isinstance(proposal, tuple) else proposal
+    return at_least_float32(proposal[0] if isinstance(proposal, tuple) else proposal)

@@ -157,7 +157,10 @@ def build(config: Any, shape: Shape) -> Parts:
     _check_numbers(config)
     read = pick(READS, model.read, "model.read")(model)
     estimator = _estimator(model, read)
-    check_fit(estimator(model.sigma), read)
+    try:
+        check_fit(estimator(model.sigma), read)
+    except ValueError as error:
+        raise ValueError(f"{model.estimator} does not fit {model.read}: {error}") from error
     make = pick(MODELS, model.name, "model.name")
     missing = [f"model.{name}" for name in make.fields if name not in model]
     if missing:

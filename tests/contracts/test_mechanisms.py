@@ -125,10 +125,17 @@ def test_shapes_finiteness_keys_and_where_gradients_belong(mechanism, estimator,
     assert largest(answer, "classify") > 0 == largest(policy, "classify")
 
 
-@pytest.mark.parametrize(
-    ("mechanism", "estimator"),
-    [triple.values[:2] for triple in TRIPLES if not triple.marks][::2],
-)
+def once() -> list:
+    """The pairs; those that bring neither a new mechanism nor a new estimator are slow."""
+    met: set[str] = set()
+    found = []
+    for pair in FITTING:
+        found.append(pytest.param(*pair, marks=pytest.mark.slow if {*pair} <= met else ()))
+        met |= {*pair}
+    return found
+
+
+@pytest.mark.parametrize(("mechanism", "estimator"), once())
 def test_bfloat16_computes_finite_results_with_float32_coordinates_and_logits(mechanism, estimator):
     outputs, answer, policy = ran(mechanism, estimator, "vanilla", jnp.bfloat16)(KEY)
     chex.assert_tree_all_finite((outputs, answer, policy))

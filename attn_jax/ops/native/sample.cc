@@ -386,7 +386,7 @@ void Slopes(const Chunk<T>& chunk, int n, int count, const T* image, const T* fi
   }
 }
 
-// d loss / d image, and of what lies outside: both are added to. dimage may be null.
+// d loss / d image, and of what lies outside: both are added to.
 template <class T, int channels>
 void Scatter(const Chunk<T>& chunk, int n, int count, const T* __restrict g, T* dimage,
              T* outside) {
@@ -394,11 +394,21 @@ void Scatter(const Chunk<T>& chunk, int n, int count, const T* __restrict g, T* 
   for (int i = 0; i < n; ++i, g += count) {
     for (int k = 0; k < 4; ++k) {  // one after the other: corners may coincide
       const int32_t pixel = chunk.pixel[k][i];
-      if (pixel >= 0 && !dimage) continue;
       T* __restrict d = pixel < 0 ? outside : dimage + int64_t{pixel} * count;
       const T weight = chunk.weight[k][i];
 #pragma omp simd
       for (int c = 0; c < count; ++c) d[c] += weight * g[c];
+    }
+  }
+}
+
+// The second of these alone.
+template <class T>
+void ScatterOutside(const Chunk<T>& chunk, int n, int count, const T* g, T* outside) {
+  for (int i = 0; i < n; ++i, g += count) {
+    for (int k = 0; k < 4; ++k) {
+      if (chunk.pixel[k][i] >= 0) continue;
+      for (int c = 0; c < count; ++c) outside[c] += chunk.weight[k][i] * g[c];
     }
   }
 }
@@ -448,9 +458,11 @@ void BackwardOne(const Shape& shape, const T* image, Where<T> where, const T* fi
     const int n = static_cast<int>(std::min<int64_t>(kChunk, shape.points - begin));
     Locate(shape, where, begin, n, chunk);
     const T* chunk_g = g + begin * shape.channels;
-    if (dimage || dfill) {
-      FindWeights(chunk, n);
+    if (dimage || dfill) FindWeights(chunk, n);
+    if (dimage) {
       Scatter<T, channels>(chunk, n, shape.channels, chunk_g, dimage, outside.data());
+    } else if (dfill) {
+      ScatterOutside(chunk, n, shape.channels, chunk_g, outside.data());
     }
     if (!dwhere) continue;
     Slopes<T, channels>(chunk, n, shape.channels, image, fill, chunk_g, dx, dy);
