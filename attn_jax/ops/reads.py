@@ -171,14 +171,8 @@ def affine(
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "2 3"]) -> Float[Array, "h w C"]:
         return affine_sample(
-            image,
-            where,
-            shape,
-            mode=mode,
-            padding=padding,
-            fill=fill,
-            align_corners=align_corners,
+            image, where, shape, mode=mode, padding=padding, fill=fill, align_corners=align_corners,
             implementation=implementation,
-        )
+        )  # fmt: skip
 
     return Read(apply, "theta")

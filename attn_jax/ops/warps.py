@@ -1,7 +1,5 @@
 """The reads that bend: homographies and thin-plate splines, beside the `affine` of `reads`."""
 
-from functools import partial
-
 import numpy as np
 from jax import Array
 from jaxtyping import Float
@@ -40,18 +38,13 @@ def projective(
     (4, 4, 1)
     """
     shape = pair(size)
-    sample = partial(
-        grid_sample,
-        mode=mode,
-        padding=padding,
-        fill=fill,
-        align_corners=align_corners,
-        implementation=implementation,
-    )
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "3 3"]) -> Float[Array, "h w C"]:
         grid = projective_grid(where, shape, align_corners=align_corners)
-        return sample(image, grid)
+        return grid_sample(
+            image, grid, mode=mode, padding=padding, fill=fill, align_corners=align_corners,
+            implementation=implementation,
+        )  # fmt: skip
 
     return Read(apply, "homography")
 
@@ -88,17 +81,12 @@ def thin_plate_spline(
     (4, 4, 1)
     """
     shape, layout = pair(size), checked_layout(control)
-    sample = partial(
-        grid_sample,
-        mode=mode,
-        padding=padding,
-        fill=fill,
-        align_corners=align_corners,
-        implementation=implementation,
-    )
 
     def apply(image: Float[Array, "H W C"], where: Float[Array, "K 2"]) -> Float[Array, "h w C"]:
         grid = thin_plate_spline_grid(where, shape, control=layout, align_corners=align_corners)
-        return sample(image, grid)
+        return grid_sample(
+            image, grid, mode=mode, padding=padding, fill=fill, align_corners=align_corners,
+            implementation=implementation,
+        )  # fmt: skip
 
     return Read(apply, "control_points")
