@@ -17,6 +17,7 @@ from tiny import ROOT, files, result
 from attn_jax import viz
 from attn_jax.training import benchmark, compare, lecture
 from attn_jax.training.sweep import table
+from experiments.cells import train_all
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 
@@ -216,6 +217,15 @@ def test_a_sweep_stops_when_a_cell_is_stopped_from_outside(
     lines = stand_in(monkeypatch, [status, 0])
     assert run("sweep", [f"--config={cells}", f"--workdir={tmp_path}/s"])[0] == expected
     assert len(lines) == 1
+
+
+def test_a_cell_that_failed_beside_others_is_told_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(ROOT)
+    misspelt = ["--config=configs/ram_mnist.py", "--config.model.sgma=1"]
+    (told,) = train_all({tmp_path / "one": misspelt}, jobs=2)
+    assert told.startswith("one (error: the config has no field 'sgma'")
 
 
 def test_cells_at_a_time_write_what_they_say_to_files(

@@ -1,7 +1,10 @@
 """What a run leaves behind, and what a second command in its folder does."""
 
 import re
+import sys
+import types
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from ml_collections import ConfigDict
 from tiny import WHOLE, files, kept, result, rows
 
+from attn_jax.training import finish
 from attn_jax.training.loop import train
 from attn_jax.training.names import UserError
 from attn_jax.training.workdir import as_json, read_json
@@ -147,3 +151,12 @@ def test_fewer_steps_than_there_are_is_refused(finished: Path, config_of: Config
     with pytest.raises(UserError, match=r"is at step 12; train.steps must be at least that; got 8"):
         train(config_of(train__steps=8), finished)
     assert files(finished) == before
+
+
+def test_a_run_keeps_the_command_it_was_given(monkeypatch: pytest.MonkeyPatch):
+    main = types.ModuleType("__main__")
+    main.__spec__ = ModuleSpec("experiments.train", None)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--config=configs/a.py", "--workdir=my runs"])
+    expected = "python -m experiments.train --config=configs/a.py '--workdir=my runs'"
+    assert finish._command() == expected
