@@ -6,11 +6,26 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 _POLL = 0.1  # seconds
 
 
-def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[str]:
+class Failed(NamedTuple):
+    """A cell that failed, and what it said last; "" where it said it here."""
+
+    name: str
+    said: str
+
+
+def told(failed: Sequence[Failed], total: int, what: str) -> str:
+    """How many failed of how many, which, and what the first of them said."""
+    names = ", ".join(one.name for one in failed)
+    said = f"; {failed[0].name}: {failed[0].said}" if failed[0].said else ""
+    return f"{len(failed)} of {total} {what} failed: {names}{said}"
+
+
+def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[Failed]:
     """Train every cell, `jobs` at a time, the cores shared between them.
 
     Several at a time write what they say to a .txt beside their folder. If a cell is stopped from
@@ -21,7 +36,7 @@ def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[str]:
       jobs: at least 1.
 
     Returns:
-      Those that failed: their names, and what each said last where it did not say it here.
+      Those that failed.
     """
     waiting, running, failed = list(cells.items()), {}, []
     slots = [_cores(i, jobs) for i in range(jobs)]
@@ -37,7 +52,8 @@ def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[str]:
                 status = process.returncode
                 if status < 0 or status > 128:
                     sys.exit(status if status > 0 else 128 - status)
-                failed += [folder.name + _last_words(folder, jobs > 1)] if status else []
+                if status:
+                    failed.append(Failed(folder.name, _last_words(folder) if jobs > 1 else ""))
             time.sleep(_POLL)
     finally:
         for process in running:
@@ -62,11 +78,9 @@ def _started(
     return process
 
 
-def _last_words(folder: Path, quiet: bool) -> str:
-    if not quiet:
-        return ""
-    said = folder.with_name(folder.name + ".txt").read_text().strip().splitlines()
-    return f" ({said[-1].strip()})" if said else ""
+def _last_words(folder: Path) -> str:
+    said = folder.with_name(folder.name + ".txt").read_text().split("\n")
+    return next((line.strip() for line in reversed(said) if line.strip()), "")
 
 
 def _cores(index: int, jobs: int) -> set[int] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
-from experiments.cells import train_all
+from experiments.cells import told, train_all
 
 _CONFIG = "configs/taxonomy.py"
 
@@ -45,7 +45,7 @@ def main() -> None:
     }
     failed = train_all(runs, _JOBS.value)
     if failed:
-        raise UserError(f"{len(failed)} of {len(runs)} runs failed: {'; '.join(failed)}")
+        raise UserError(told(failed, len(runs), "runs"))
     table, plain, png = compare(cells, CONTROLS)
     with cli.writing(str(workdir)):
         write_atomically(workdir / "compare.md", table)

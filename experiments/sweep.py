@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
-from experiments.cells import train_all
+from experiments.cells import told, train_all
 
 _CONFIG = flags.DEFINE_string("config", None, "A file of configs/ with a get_hyper().")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the cells.")
@@ -39,7 +39,7 @@ def main() -> None:
         write_atomically(workdir / "sweep.md", text)
     print(text, end="")
     if failed:
-        raise UserError(f"{len(failed)} of {len(cells)} cells failed: {'; '.join(failed)}")
+        raise UserError(told(failed, len(cells), "cells"))
 
 
 def _flags(cell: dict[str, Any], extra: list[str]) -> list[str]:

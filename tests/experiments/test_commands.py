@@ -17,7 +17,7 @@ from tiny import ROOT, files, result
 from attn_jax import viz
 from attn_jax.training import benchmark, compare, lecture
 from attn_jax.training.sweep import table
-from experiments.cells import train_all
+from experiments.cells import told, train_all
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 
@@ -224,8 +224,9 @@ def test_a_cell_that_failed_beside_others_is_told_with_its_last_words(
 ):
     monkeypatch.chdir(ROOT)
     misspelt = ["--config=configs/ram_mnist.py", "--config.model.sgma=1"]
-    (told,) = train_all({tmp_path / "one": misspelt}, jobs=2)
-    assert told.startswith("one (error: the config has no field 'sgma'")
+    failed = train_all({tmp_path / "one": misspelt}, jobs=2)
+    said = told(failed, 1, "cells")
+    assert said.startswith("1 of 1 cells failed: one; one: error: the config has no field 'sgma'")
 
 
 def test_cells_at_a_time_write_what_they_say_to_files(
