@@ -23,7 +23,7 @@ jaxtyping.install_import_hook(
 @pytest.fixture(scope="session")
 def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the programs of tiny runs are kept, each compiled once for all tests."""
-    from tiny import shared_folder  # not before the import hook is installed
+    from tests.tiny import shared_folder  # not before the import hook is installed
 
     return shared_folder(tmp_path_factory, "jax-cache")
 
@@ -31,7 +31,7 @@ def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny data set."""
-    from tiny import write_npz
+    from tests.tiny import write_npz
 
     return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from filled import filled
 from jax.flatten_util import ravel_pytree
 
 from attn_jax import baselines, estimators, ops
@@ -27,6 +26,7 @@ from attn_jax.modules import (
 )
 from attn_jax.tasks import objective
 from attn_jax.types import Selection
+from tests.filled import filled
 
 L, T, D, C = 3, 2, 4, 3
 TRAJECTORIES = np.array(list(itertools.product(range(L), repeat=T)))  # [9, 2]

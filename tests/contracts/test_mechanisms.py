@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from filled import filled
-from members import CORES, ESTIMATORS, MECHANISMS, READS, WRAPPED, tag
 
 from attn_jax import baselines, check_fit
 from attn_jax.models import RecurrentClassifier
 from attn_jax.modules import Attend, Classifier, Core, Flat, Step, Unroll, Value, rollout_keys
 from attn_jax.tasks import objective, rollouts
+from tests.filled import filled
+from tests.members import CORES, ESTIMATORS, MECHANISMS, READS, WRAPPED, tag
 
 B, T, M, C = 3, 2, 2, 4
 KEY, IDS, LABELS = jax.random.key(0), jnp.arange(B), jnp.arange(B)

@@ -5,13 +5,13 @@ import itertools
 
 import jax
 import jax.numpy as jnp
-import members
 import numpy as np
 import pytest
-from members import ESTIMATORS, READS, WRAPPED
 
 from attn_jax import check_fit, estimators, ops
 from attn_jax.types import ESTIMATORS_BY_TAG, READS_BY_TAG, Estimator, Read
+from tests import members
+from tests.members import ESTIMATORS, READS, WRAPPED
 
 BATCH, IMAGE = 2, (5, 6, 3)
 PROPOSALS = {

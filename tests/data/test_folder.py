@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from source_checks import check_form, refuses, same
 
 from attn_jax.data import Source, load_source
+from tests.source_checks import check_form, refuses, same
 
 
 def picture(path: Path, level: int, rows: int = 4, columns: int = 6, mode: str = "L") -> Path:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from source_checks import check_form, refuses, same
 
 from attn_jax.data import check_images, load_source
+from tests.source_checks import check_form, refuses, same
 
 Arrays = dict[str, np.ndarray]
 

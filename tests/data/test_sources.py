@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from source_checks import check_form, refuses
 
 from attn_jax.data import SOURCES, load_source
+from tests.source_checks import check_form, refuses
 
 
 def test_unknown_source_lists_the_valid_ones_and_the_nearest():

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from source_checks import check_form, refuses, same
 
 from attn_jax.data import load_source
+from tests.source_checks import check_form, refuses, same
 
 
 def prepared(root: Path, splits: dict[str, int], channels: int = 1) -> Path:

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from estimators_ours import (
+
+from attn_jax import estimators
+from tests.estimators_ours import (
     CONTROLS,
     KEY,
     MASKED,
@@ -25,8 +27,6 @@ from estimators_ours import (
     proposal,
     softmax,
 )
-
-from attn_jax import estimators
 
 
 @pytest.mark.parametrize(("name", "scores"), [("categorical", SCORES), ("masked", MASKED)])

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from estimators_ours import (
+
+from attn_jax import estimators
+from tests.estimators_ours import (
     KEY,
     MASKED,
     MEAN,
@@ -20,8 +22,6 @@ from estimators_ours import (
     named,
     softmax,
 )
-
-from attn_jax import estimators
 
 
 def backward(name, scores, key=KEY):

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from estimators_ours import (
+
+from tests.estimators_ours import (
     CONTROLS,
     CREDITED,
     KEY,

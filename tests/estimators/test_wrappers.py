@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from estimators_ours import KEY, OURS, SCORES, named, softmax
 
 from attn_jax import estimators
+from tests.estimators_ours import KEY, OURS, SCORES, named, softmax
 
 
 @pytest.mark.usefixtures("bad_input")

@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import pytest
 from absl import app, flags, logging
-from tiny import (
+
+from attn_jax.training.loop import train
+from tests.tiny import (
     ROOT,
     as_flags,
     compiled_once,
     no_pictures,
     small_config,
 )
-
-from attn_jax.training.loop import train
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import ROOT, files, result
 
 from attn_jax import viz
 from attn_jax.training import benchmark, compare, lecture
 from attn_jax.training.sweep import table
 from experiments.cells import told, train_all
+from tests.tiny import ROOT, files, result
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 

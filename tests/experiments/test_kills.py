@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny import (
+
+from attn_jax.training import classification, loop
+from attn_jax.training.load import load
+from tests.tiny import (
     ROOT,
     as_flags,
     command,
@@ -26,9 +29,6 @@ from tiny import (
     same_state,
     small_config,
 )
-
-from attn_jax.training import classification, loop
-from attn_jax.training.load import load
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 

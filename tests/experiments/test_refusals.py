@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import files, write_npz
 
 from attn_jax.training import build
+from tests.tiny import files, write_npz
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 

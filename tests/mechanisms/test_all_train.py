@@ -3,11 +3,11 @@
 import flax.linen as nn
 import jax.numpy as jnp
 import pytest
-from problems import Case, Recipe, accuracies, recall, texture
 
 from attn_jax import estimators, ops
 from attn_jax.modules import AdditiveScores, Affine, Location
 from attn_jax.types import Estimator, Key, Selection
+from tests.mechanisms.problems import Case, Recipe, accuracies, recall, texture
 
 
 def still() -> Estimator:

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from filled import filled
 from flax import nnx
 
 from attn_jax import baselines, estimators, ops
@@ -27,6 +26,7 @@ from attn_jax.modules import (
     rollout_keys,
 )
 from attn_jax.tasks import objective, rollouts
+from tests.filled import filled
 
 B, T, M, C, SIZE = 3, 3, 4, 5, 8
 KEY, IDS = jax.random.key(0), jnp.arange(B)

@@ -5,8 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from filled import filled
-from members import ESTIMATORS, MECHANISMS, READS, S
 
 from attn_jax import estimators, ops
 from attn_jax.modules import (
@@ -23,6 +21,8 @@ from attn_jax.modules import (
     Unroll,
     rollout_keys,
 )
+from tests.filled import filled
+from tests.members import ESTIMATORS, MECHANISMS, READS, S
 
 B, L, D = 4, 5, 3
 KEY = jax.random.key(7)

@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from filled import filled
 
 from attn_jax.modules import Core
+from tests.filled import filled
 
 B, U, WIDTH, T = 2, 3, 4, 3
 

@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from filled import filled
 
 from attn_jax.modules import ConvMap, Items
+from tests.filled import filled
 
 
 def images(*shape: int) -> jax.Array:

@@ -6,9 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from unrolls import LSTM, B, D, L, Problem, T, jit, looped, problem, scanned, with_gradient
 
 from attn_jax.modules import Core, MeanState, Unroll
+from tests.modules.unrolls import (
+    LSTM,
+    B,
+    D,
+    L,
+    Problem,
+    T,
+    jit,
+    looped,
+    problem,
+    scanned,
+    with_gradient,
+)
 
 QUICK = ["item soft", "location soft", "location hard", "sequence"]
 ALL = [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in ("item hard", "transformer"))]

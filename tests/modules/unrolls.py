@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from filled import filled
 
 from attn_jax import estimators, ops
 from attn_jax.modules import (
@@ -25,6 +24,7 @@ from attn_jax.modules import (
     rollout_keys,
 )
 from attn_jax.types import Trace
+from tests.filled import filled
 
 B, T, L, D, SIZE = 2, 3, 5, 3, 8
 # The programs are tiny: compiling them is what takes time.

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sampling_cases import IMPLEMENTATIONS
 
 from attn_jax import affine_grid, affine_sample, grid_sample
 from attn_jax.ops import implementation, native
+from tests.ops.sampling_cases import IMPLEMENTATIONS
 
 IMAGE = jax.random.normal(jax.random.key(0), (7, 9, 3))
 THETA = jnp.array([[0.92, -0.4, 0.3], [0.5, 1.1, -0.2]])  # partly outside, not on a kink

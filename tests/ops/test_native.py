@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from native_problems import affine, images, problem, sampler, thetas
 
 from attn_jax.ops import affine_grid, grid_sample, native
 from attn_jax.ops.native import formula, library
 from attn_jax.ops.padding import PADDINGS
 from attn_jax.yardsticks.oracle import oracle
+from tests.native_problems import affine, images, problem, sampler, thetas
 
 pytestmark = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 from jax.test_util import check_grads
-from native_problems import affine, images, problem, sampler, thetas
 
 from attn_jax.ops.native import formula, library
 from attn_jax.ops.padding import PADDINGS
+from tests.native_problems import affine, images, problem, sampler, thetas
 
 pytestmark = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
 

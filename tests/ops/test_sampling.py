@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sampling_cases import IMPLEMENTATIONS
 
 from attn_jax.ops import affine_grid, grid_sample
+from tests.ops.sampling_cases import IMPLEMENTATIONS
 
 sample = jax.jit(
     grid_sample, static_argnames=("mode", "padding", "align_corners", "implementation")

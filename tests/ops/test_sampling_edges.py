@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import sampling_cases as cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
@@ -17,6 +16,7 @@ from attn_jax.ops.kernels import KERNELS, first_and_fraction
 from attn_jax.ops.native import library
 from attn_jax.ops.padding import Outside
 from attn_jax.yardsticks.oracle import oracle
+from tests.ops import sampling_cases as cases
 
 sample = cases.quick_jit(grid_sample, static_argnames=("mode", "padding", "align_corners"))
 some = cases.each([case for case in cases.SOME if case.mode != "lanczos3"])

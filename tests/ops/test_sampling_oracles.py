@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import sampling_cases as cases
 from onnx.backend.test.case.node import gridsample
 from onnx.helper import make_node
 from onnx.reference import ReferenceEvaluator
 from scipy.ndimage import map_coordinates
 
 from attn_jax.yardsticks.oracle import oracle
+from tests.ops import sampling_cases as cases
 
 ONNX_MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
 # onnx clips a cubic's place, where PyTorch clips its taps.

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
-from tiny import WHOLE, compiled_once, no_pictures, small_config
 
 from attn_jax.training.loop import train
 from configs import taxonomy
+from tests.tiny import WHOLE, compiled_once, no_pictures, small_config
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from tiny import small_config
 
 from attn_jax.data import batch_ids
 from attn_jax.training.prepare import prepare
 from attn_jax.training.state import data_mesh, over_batch, replicated
 from attn_jax.training.update import many
+from tests.tiny import small_config
 
 STEPS, BATCH = 20, 64
 

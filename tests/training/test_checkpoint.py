@@ -9,10 +9,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiny import same_state
 
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.names import UserError
+from tests.tiny import same_state
 
 
 def state_of(step: int) -> dict:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import no_pictures
 
 from attn_jax.training import compare as module
 from attn_jax.training.compare import COMPOSITES, Cell, OnComposites, compare, difference
 from attn_jax.training.loop import train
 from attn_jax.training.names import UserError
+from tests.tiny import no_pictures
 
 CONTROLS = {"location_hard": ("random",), "item_hard": ("uniform",)}
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 from PIL import Image
-from tiny import WHOLE, kept, result, same_state, write_npz
 
 import attn_jax
 from attn_jax.training.build import build_data
@@ -20,6 +19,7 @@ from attn_jax.training.infer import infer
 from attn_jax.training.load import load
 from attn_jax.training.measure import freeze, measure_key
 from attn_jax.training.names import UserError
+from tests.tiny import WHOLE, kept, result, same_state, write_npz
 
 Config = Callable[..., ConfigDict]
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from ml_collections import ConfigDict
-from tiny import WHOLE, files, kept, result, rows, same_state
 
 from attn_jax.training import loop
 from attn_jax.training.load import load
 from attn_jax.training.loop import train
 from attn_jax.training.names import Stopped, UserError
 from attn_jax.training.writers import Progress, read_metrics
+from tests.tiny import WHOLE, files, kept, result, rows, same_state
 
 Config = Callable[..., ConfigDict]
 

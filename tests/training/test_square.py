@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from tiny import result, small_config
 
 from attn_jax.training.build import build, build_data
 from attn_jax.training.classification import protocol
@@ -16,6 +15,7 @@ from attn_jax.training.loop import train
 from attn_jax.training.prepare import prepare
 from attn_jax.training.update import init_state
 from configs import taxonomy
+from tests.tiny import result, small_config
 
 CONTROLS = {
     "item_soft": {"uniform"},

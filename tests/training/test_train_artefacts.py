@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from tiny import WHOLE, files, kept, result, rows
 
 from attn_jax.training import finish
 from attn_jax.training.loop import train
 from attn_jax.training.names import UserError
 from attn_jax.training.workdir import as_json, read_json
+from tests.tiny import WHOLE, files, kept, result, rows
 
 Config = Callable[..., ConfigDict]
 TERMS = ("loss", "cross_entropy", "policy", "value", "entropy", "error", "gradient_norm")

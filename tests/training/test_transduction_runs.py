@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from tiny import result, rows, small_config
 
 from attn_jax.data import load_dates
 from attn_jax.training.build import build
@@ -18,6 +17,7 @@ from attn_jax.training.names import UserError
 from attn_jax.training.prepare import prepare
 from attn_jax.training.transduction import SHAPE, make_reader, read_all
 from configs import seq2seq_dates
+from tests.tiny import result, rows, small_config
 
 
 def dates_of(data: Path, kind: str | None = None, **changed) -> ConfigDict:

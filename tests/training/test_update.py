@@ -13,8 +13,6 @@ import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from sharded import updates
-from tiny import ROOT, WHOLE, environment, same_state
 
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment
@@ -22,6 +20,8 @@ from attn_jax.training.loop import Run, make_advance
 from attn_jax.training.prepare import prepare
 from attn_jax.training.state import TrainState, data_mesh, replicated
 from attn_jax.training.writers import Progress
+from tests.tiny import ROOT, WHOLE, environment, same_state
+from tests.training.sharded import updates
 
 Config = Callable[..., ConfigDict]
 Prepared = tuple[ConfigDict, Experiment]
@@ -98,7 +98,7 @@ def test_four_devices_give_what_one_gives(data: Path, jax_cache: Path):
     env = environment(
         jax_cache,
         XLA_FLAGS="--xla_force_host_platform_device_count=4",
-        PYTHONPATH=str(ROOT / "tests"),
+        PYTHONPATH=str(ROOT),
     )
     line = [sys.executable, str(Path(__file__).with_name("sharded.py")), str(data)]
     four = json.loads(
