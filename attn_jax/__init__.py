@@ -10,6 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from attn_jax import baselines, estimators, losses, models, modules, ops, types
+from attn_jax.fit import check_fit
 from attn_jax.ops import (
     affine,
     affine_grid,
@@ -25,10 +26,10 @@ from attn_jax.ops import (
     thin_plate_spline_grid,
     transforms,
 )
-from attn_jax.types import Baseline, Estimator, Read, Selection, Trace, check_fit
+from attn_jax.types import Baseline, Estimator, Read, Selection, Trace
 
 if TYPE_CHECKING:
-    from attn_jax.training.load import Loaded
+    from attn_jax.runs.load import Loaded
 
 __version__ = "0.1.0"
 
@@ -40,9 +41,9 @@ def load(workdir: str | PathLike, step: int | None = None) -> "Loaded":
       workdir: the run's folder.
       step: of the checkpoint; None: the best on validation.
 
-    See `attn_jax.training.load.Loaded`. Needs the extra `attn_jax[experiments]`.
+    See `attn_jax.runs.load.Loaded`. Needs the extra `attn_jax[experiments]`.
     """
-    from attn_jax.training.load import load as load_run
+    from attn_jax.runs.load import load as load_run
 
     return load_run(workdir, step)
 

@@ -6,6 +6,9 @@ on the choice it is compared with: `value` must come from s_{t-1}, and leave-one
 the rollout itself.
 """
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -88,3 +91,18 @@ def leave_one_out() -> Baseline:
         return others, jnp.zeros_like(reward), state
 
     return Baseline(tuple, apply)
+
+
+class MakeBaseline(Protocol):
+    """Makes a baseline of its defaults."""
+
+    def __call__(self) -> Baseline: ...
+
+
+BASELINES: Mapping[str, MakeBaseline] = {
+    "learned_value": learned_value,
+    "moving_average": moving_average,
+    "leave_one_out": leave_one_out,
+    "self_critical": self_critical,
+    "zero": zero,
+}

@@ -15,13 +15,19 @@ The letters used in every annotation of the library:
 Coordinates are (x, y), x along the width, in [-1, 1]; the first row is at y = -1.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from jax import Array
 
 Key = Any  # a typed PRNG key, or an array of them
 PyTree = Any
+
+# What a read takes as `where`; `Selection.where` has the shape that belongs to the tag.
+Tag = Literal["weights", "point", "theta", "homography", "control_points", "gaussian_grid"]
+# What an estimator gives; a one-hot is read as weights.
+Given = Literal[
+    "weights", "one_hot", "point", "theta", "homography", "control_points", "gaussian_grid"
+]
 
 
 class Selection(NamedTuple):
@@ -29,9 +35,9 @@ class Selection(NamedTuple):
 
     Attributes:
       where: what a read receives: weights [L] or [H, W], location [2] as (x, y), theta [2, 3].
-      mean: what a hard choice is made by: softmax(e), also of a relaxed one; mu of a location.
+      mean: the centre of a hard choice: softmax(e), also of a relaxed one; mu of a location.
       log_prob: [], log p(where | s); 0 where nothing was sampled.
-      entropy: [], of p(. | s), in nats, on every branch.
+      entropy: [], the entropy of p(. | s) in nats; that of the weights where nothing was sampled.
     """
 
     where: PyTree
@@ -40,8 +46,16 @@ class Selection(NamedTuple):
     entropy: Array
 
 
-Choose = Callable[[Key | None, PyTree], Selection]
-Credit = Callable[[Selection, Array, Array], Array]
+class Choose(Protocol):
+    """Chooses for one example; the key is None where nothing is sampled."""
+
+    def __call__(self, key: Key | None, proposal: PyTree, /) -> Selection: ...
+
+
+class Credit(Protocol):
+    """Gives the surrogate [...] to maximise, elementwise over rewards and baselines [...]."""
+
+    def __call__(self, selection: Selection, reward: Array, baseline: Array, /) -> Array: ...
 
 
 class Estimator(NamedTuple):
@@ -52,14 +66,26 @@ class Estimator(NamedTuple):
       greedy: the same at its mode, for evaluation without sampling.
       credit: (selection, reward, baseline) -> surrogate to *maximise*, elementwise over
         leading axes. Its gradient is this estimator's policy gradient; 0 for soft choices.
-      gives: the tag of `Selection.where`: "weights", "one_hot", "point", "theta", "homography",
-        "control_points" or "gaussian_grid".
+      gives: the tag of `Selection.where`.
     """
 
     choose: Choose
     greedy: Choose
     credit: Credit
-    gives: str
+    gives: Given
+
+    def at_mode(self) -> "Estimator":
+        """The same estimator with `greedy` as its `choose`, so that nothing is sampled.
+
+        Exception: `random_point` has no mode; it still draws its location.
+        """
+        return self._replace(choose=self.greedy)
+
+
+class ReadApply(Protocol):
+    """Reads one example x at `where`, and gives the glimpse x'."""
+
+    def __call__(self, x: Array, where: PyTree, /) -> Array: ...
 
 
 class Read(NamedTuple):
@@ -67,11 +93,29 @@ class Read(NamedTuple):
 
     Attributes:
       apply: (x, where) -> x'.
-      takes: the tag of the `where` it understands, one of an estimator's but for "one_hot".
+      takes: the tag of the `where` that it takes; "weights" includes a one-hot.
     """
 
-    apply: Callable[[Array, PyTree], Array]
-    takes: str
+    apply: ReadApply
+    takes: Tag
+
+
+class BaselineInit(Protocol):
+    """Makes the first state of a baseline."""
+
+    def __call__(self) -> PyTree: ...
+
+
+class BaselineApply(Protocol):
+    """Compares rewards [M, B, T] with what was expected, and updates the baseline's state.
+
+    The result is (baseline [M, B, T], regression loss [M, B, T], new state). `value` is what
+    `Baseline.takes` names, or None; `mask` says which of the steps count, None for all.
+    """
+
+    def __call__(
+        self, state: PyTree, reward: Array, value: Array | None, mask: Array | None, /
+    ) -> tuple[Array, Array, PyTree]: ...
 
 
 class Baseline(NamedTuple):
@@ -81,13 +125,13 @@ class Baseline(NamedTuple):
       init: () -> state.
       apply: (state, reward [M, B, T], value [M, B, T] | None, mask [B, T] | None)
         -> (baseline [M, B, T], regression loss [M, B, T], new state).
-      takes: what `apply` is to be given as value: "value", the head's on s_{t-1}, or "greedy", the
-        reward [M, B, T] of a rollout at the estimator's mode.
+      takes: what `apply` receives as value: "value", the value head's estimate from s_{t-1}, or
+        "greedy", the reward [M, B, T] of a rollout at the estimator's mode.
     """
 
-    init: Callable[[], PyTree]
-    apply: Callable[[PyTree, Array, Array | None, Array | None], tuple[Array, Array, PyTree]]
-    takes: str = "value"
+    init: BaselineInit
+    apply: BaselineApply
+    takes: Literal["value", "greedy"] = "value"
 
 
 class Trace(NamedTuple):
@@ -104,61 +148,3 @@ class Trace(NamedTuple):
     state: PyTree
     glimpse: Array
     selection: Selection
-
-
-# Which tags a read of each kind understands: a one-hot is a vector of weights.
-_SMOOTH = ("point", "theta", "homography", "control_points", "gaussian_grid")
-_UNDERSTOOD = {"weights": "weights", "one_hot": "weights"} | {tag: tag for tag in _SMOOTH}
-
-# The library's members by tag, for messages; tests/contracts hold these lists to the code.
-READS_BY_TAG = {
-    "weights": ("weighted_sum", "mask"),
-    "point": ("crop", "retina"),
-    "theta": ("affine",),
-    "homography": ("projective",),
-    "control_points": ("thin_plate_spline",),
-    "gaussian_grid": ("gaussian_grid",),
-}
-ESTIMATORS_BY_TAG = {
-    "weights": (
-        "expectation",
-        "sparsemax",
-        "categorical",
-        "gumbel_softmax",
-        "straight_through",
-        "straight_through_gumbel",
-        "uniform",
-    ),
-    "point": (
-        "gaussian",
-        "pathwise_gaussian",
-        "random_point",
-        "fixed_point",
-        "identity(gives='point')",
-    ),
-    "theta": ("identity", "fixed_transform"),
-    "homography": ("identity(gives='homography')",),
-    "control_points": ("identity(gives='control_points')",),
-    "gaussian_grid": ("identity(gives='gaussian_grid')",),
-}
-
-
-def check_fit(estimator: Estimator, read: Read) -> None:
-    """Refuse an estimator whose choice the read does not understand.
-
-    Raises:
-      ValueError: naming what is given, what is taken, and the members that fit.
-    """
-    given = _UNDERSTOOD.get(estimator.gives)
-    if given is None:
-        raise ValueError(
-            f"estimator.gives must be one of {sorted(_UNDERSTOOD)}; got {estimator.gives!r}"
-        )
-    if read.takes not in READS_BY_TAG:
-        raise ValueError(f"read.takes must be one of {sorted(READS_BY_TAG)}; got {read.takes!r}")
-    if given != read.takes:
-        raise ValueError(
-            f"the estimator gives {estimator.gives!r}, but the read takes {read.takes!r}; "
-            f"reads that take {given!r}: {', '.join(READS_BY_TAG[given])}; "
-            f"estimators that give {read.takes!r}: {', '.join(ESTIMATORS_BY_TAG[read.takes])}"
-        )

@@ -8,6 +8,7 @@ changes no parameter.
 
 from attn_jax.estimators.controls import fixed_point, fixed_transform, random_point, uniform
 from attn_jax.estimators.hard import categorical, gaussian
+from attn_jax.estimators.members import CONTROLS, MEMBERS, MakeEstimator, Member
 from attn_jax.estimators.relaxed import (
     gumbel_softmax,
     pathwise_gaussian,
@@ -18,6 +19,10 @@ from attn_jax.estimators.smooth import expectation, identity, sparsemax
 from attn_jax.estimators.wrappers import semi_sampling, with_temperature
 
 __all__ = [
+    "CONTROLS",
+    "MEMBERS",
+    "MakeEstimator",
+    "Member",
     "categorical",
     "expectation",
     "fixed_point",

@@ -10,7 +10,7 @@ from jax import Array
 
 from attn_jax.losses import no_credit
 from attn_jax.ops import masked_log_softmax, masked_softmax
-from attn_jax.types import Credit, Estimator, Key, PyTree, Selection
+from attn_jax.types import Credit, Estimator, Given, Key, PyTree, Selection
 
 Number = float | Array
 
@@ -41,7 +41,7 @@ def check_positive(name: str, value: Number) -> None:
 
 def soft(
     where: Callable[[PyTree], PyTree],
-    gives: str,
+    gives: Given,
     entropy: Callable[[PyTree], Array] | None = None,
 ) -> Estimator:
     """An estimator that samples nothing: `where` of the proposal, and the entropy of that."""

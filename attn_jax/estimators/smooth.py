@@ -1,11 +1,13 @@
 """Soft attention: the proposal decides alone, and is differentiated through."""
 
+from typing import get_args
+
 from jax import Array
 
 from attn_jax import ops
 from attn_jax.estimators.common import nothing, soft
 from attn_jax.losses import no_credit
-from attn_jax.types import READS_BY_TAG, Estimator, Key, Selection
+from attn_jax.types import Estimator, Given, Key, Selection, Tag
 
 
 def expectation() -> Estimator:
@@ -38,7 +40,7 @@ def sparsemax() -> Estimator:
     return soft(ops.sparsemax, "weights", ops.entropy)
 
 
-def identity(*, gives: str = "theta") -> Estimator:
+def identity(*, gives: Given = "theta") -> Estimator:
     """The proposal itself, differentiable: the spatial transformer's choice  (Jaderberg et al.).
 
     Args:
@@ -52,7 +54,7 @@ def identity(*, gives: str = "theta") -> Estimator:
     >>> identity(gives="homography").choose(None, jnp.eye(3)).where.shape
     (3, 3)
     """
-    tags = sorted(set(READS_BY_TAG) - {"weights"})
+    tags = sorted(set(get_args(Tag)) - {"weights"})
     if gives not in tags:
         raise ValueError(f"gives must be one of {', '.join(tags)}; got {gives!r}")
     return soft(lambda proposal: proposal, gives)

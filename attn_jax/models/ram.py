@@ -10,7 +10,8 @@ from jax import Array
 
 from attn_jax.models.classifier import RecurrentClassifier
 from attn_jax.modules import Attend, Classifier, Core, Location, Step, Unroll, Value, everything
-from attn_jax.types import Choose
+from attn_jax.ops import READS
+from attn_jax.types import Estimator, Read
 
 
 class GlimpseNet(nn.Module):
@@ -42,11 +43,11 @@ class GlimpseNet(nn.Module):
 
 def ram(
     *,
-    choose: Choose,
-    read: Callable[[Array, Array], Array],
+    estimator: Estimator,
+    read: Read,
     num_classes: int,
-    num_glimpses: int,
-    start: Choose | None = None,
+    num_steps: int,
+    start: Estimator | None = None,
     cells: Sequence[nn.RNNCellBase] | None = None,
     glimpse_hidden: int = 128,
     glimpse_features: int = 256,
@@ -61,32 +62,38 @@ def ram(
     """The recurrent attention model.
 
     Args:
-      choose: an estimator's `choose` or `greedy` of points.
-      read: `retina(...).apply`, or any read of points.
+      estimator: chooses locations; `estimator.at_mode()` chooses them without sampling.
+      read: `retina(...)`, or any other read of points.
       num_classes: C.
-      num_glimpses: T.
-      start: how the first glimpse is placed; None: from the state at zero.
+      num_steps: T, the number of glimpses.
+      start: chooses the first location; None: `estimator` chooses it too, from the zero state.
       cells: the core's; None: h_t = ReLU(Lin(h_{t-1}) + Lin(g_t)) with 256 units.
       glimpse_hidden, glimpse_features: widths of the glimpse network.
       location_hidden: widths of ReLU layers in the location head; the paper has none.
       squash: of the location's mean into [-1, 1].
-      sigma: None: mu alone is proposed. A number: sigma too, which starts there; `choose` must be
-        of an estimator that takes (mu, sigma), such as `gaussian()`.
+      sigma: None: mu alone is proposed. A number: sigma too, which starts there; the estimator
+        must be one that takes (mu, sigma), such as `gaussian()`.
       view: what the location head sees of the state; `jax.lax.stop_gradient` detaches it.
       remat: recompute activations in the backward pass.
       unroll: glimpses laid out in one turn of the loop.
       dtype: of the computation; parameters stay float32.
+
+    Raises:
+      ValueError: if the read takes no points, or an estimator gives none.
     """
+    if read.takes != "point":
+        points = " or ".join(name for name, member in READS.items() if member.takes == "point")
+        raise ValueError(f"ram reads at points, by {points}; got a read that takes {read.takes!r}")
     if cells is None:
         cells = (nn.SimpleCell(256, activation_fn=nn.relu, dtype=dtype),)
     propose = Location(location_hidden, squash, view, dtype, sigma)
     step = Step(
-        attend=Attend(propose, choose, read, start),
+        attend=Attend(propose, estimator, read, start),
         fuse=GlimpseNet(glimpse_hidden, glimpse_features, dtype),
         core=Core(cells),
     )
     return RecurrentClassifier(
-        unroll=Unroll(step, num_glimpses, remat=remat, unroll=unroll),
+        unroll=Unroll(step, num_steps, remat=remat, unroll=unroll),
         classify=Classifier(num_classes, dtype=dtype),
         value=Value(jax.lax.stop_gradient, dtype),
     )

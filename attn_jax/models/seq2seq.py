@@ -4,7 +4,7 @@ Bahdanau, Cho, Bengio, "Neural machine translation by jointly learning to align 
 ICLR 2015.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -25,7 +25,7 @@ from attn_jax.modules import (
     Unroll,
     Value,
 )
-from attn_jax.types import Choose, Key, PyTree
+from attn_jax.types import Estimator, Key, Read
 
 
 class Seq2Seq(nn.Module):
@@ -70,8 +70,8 @@ class Seq2Seq(nn.Module):
 def seq2seq(
     *,
     propose: nn.Module,
-    choose: Choose,
-    read: Callable[[Array, PyTree], Array],
+    estimator: Estimator,
+    read: Read,
     vocabulary: int,
     num_tokens: int,
     num_steps: int,
@@ -86,8 +86,8 @@ def seq2seq(
 
     Args:
       propose: scores of the annotations.
-      choose: an estimator's `choose` or `greedy`, of weights or a one-hot.
-      read: `weighted_sum().apply`.
+      estimator: of weights or a one-hot; `estimator.at_mode()` chooses without sampling.
+      read: `weighted_sum()`.
       vocabulary: codes of the input, 0 the padding.
       num_tokens: V, of the output.
       num_steps: T.
@@ -97,9 +97,12 @@ def seq2seq(
       remat: recompute a step's activations in the backward pass.
       unroll: steps laid out in one turn of the loop.
       dtype: of the computation; parameters stay float32.
+
+    Raises:
+      ValueError: if the read does not take what the estimator gives.
     """
     step = Step(
-        attend=Attend(propose, choose, read),
+        attend=Attend(propose, estimator, read),
         fuse=Flat(None, dtype),
         core=Core(cells),
         start=MeanState((1,), dtype=dtype),

@@ -1,21 +1,20 @@
 """The square of mechanisms: one encoder, one core, one head; what differs is where it looks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-from jax import Array
 
 from attn_jax.models.classifier import RecurrentClassifier
 from attn_jax.modules import Attend, Classifier, Core, Flat, MeanState, Step, Unroll, Value
-from attn_jax.types import Choose, PyTree
+from attn_jax.types import Estimator, Read
 
 
 def square(
     *,
     propose: nn.Module,
-    choose: Choose,
-    read: Callable[[Array, PyTree], Array],
+    estimator: Estimator,
+    read: Read,
     encode: nn.Module,
     mean_axes: Sequence[int],
     num_classes: int,
@@ -30,8 +29,8 @@ def square(
 
     Args:
       propose: where it might look.
-      choose: an estimator's `choose` or `greedy`.
-      read: a read's `apply`, of what the proposal's kind is.
+      estimator: makes the choice; `estimator.at_mode()` chooses without sampling.
+      read: what is seen where the choice fell.
       encode: image -> items [B, L, D], or a map [B, h, w, D].
       mean_axes: of what is encoded, to average over for the first state.
       num_classes: C.
@@ -42,10 +41,13 @@ def square(
       unroll: steps laid out in one turn of the loop.
       dtype: of the computation; parameters stay float32.
 
+    Raises:
+      ValueError: if the read does not take what the estimator gives.
+
     Reference: Wang & Tax 2016, section 3.
     """
     step = Step(
-        attend=Attend(propose, choose, read),
+        attend=Attend(propose, estimator, read),
         fuse=Flat(features, dtype),
         core=Core(cells),
         start=MeanState(mean_axes, dtype=dtype),

@@ -1,10 +1,12 @@
 """Flax modules: the only place where parameters are made."""
 
 from attn_jax.modules.attend import Attend, Memory
-from attn_jax.modules.closed_loop import ClosedLoop, Said, shifted
+from attn_jax.modules.closed_loop import ClosedLoop, Decoded, shifted
 from attn_jax.modules.encoders import ConvMap, Items, MeanState, TextEncoder
 from attn_jax.modules.heads import Classifier, Flat, Value
 from attn_jax.modules.proposals import (
+    SCORES,
+    SQUASHES,
     AdditiveScores,
     Affine,
     BilinearScores,
@@ -15,9 +17,12 @@ from attn_jax.modules.proposals import (
     StateScores,
     everything,
 )
-from attn_jax.modules.recurrent import Core, Step, Unroll, rollout_keys
+from attn_jax.modules.recurrent import CORES, Core, Step, Unroll, rollout_keys
 
 __all__ = [
+    "CORES",
+    "SCORES",
+    "SQUASHES",
     "AdditiveScores",
     "Affine",
     "Attend",
@@ -26,6 +31,7 @@ __all__ = [
     "ClosedLoop",
     "ConvMap",
     "Core",
+    "Decoded",
     "DotScores",
     "Flat",
     "Items",
@@ -33,7 +39,6 @@ __all__ = [
     "Location",
     "MeanState",
     "Memory",
-    "Said",
     "ScaledDotScores",
     "StateScores",
     "Step",

@@ -1,13 +1,13 @@
 """Attend: propose, choose, read. The one seam where single-example kernels meet a batch."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 from jax import Array
 
-from attn_jax.types import Choose, Key, PyTree, Selection
+from attn_jax.fit import check_fit
+from attn_jax.types import Estimator, Key, PyTree, Read, Selection
 
 
 class Memory(NamedTuple):
@@ -29,18 +29,27 @@ class Attend(nn.Module):
 
     Attributes:
       propose: a module with `prepare(x)` and `__call__(memory, s)` -> proposal, batched.
-      choose: an estimator's `choose` or `greedy`, on one example.
-      read: a read's `apply`, on one example.
-      start: how the first choice of a rollout is made, if not by `choose`.
+      estimator: makes the choice; `estimator.at_mode()` chooses without sampling.
+      read: what is seen where the choice fell.
+      start: makes the first choice of a rollout; None: `estimator` makes it too.
+
+    Raises:
+      ValueError: if the read does not take what an estimator gives.
     """
 
     propose: nn.Module
-    choose: Choose
-    read: Callable[[Array, PyTree], Array]
-    start: Choose | None = None
+    estimator: Estimator
+    read: Read
+    start: Estimator | None = None
+
+    def __post_init__(self) -> None:
+        check_fit(self.estimator, self.read)
+        if self.start is not None:
+            check_fit(self.start, self.read)
+        super().__post_init__()
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
-        """What of f_att depends on x alone."""
+        """Precompute the part of f_att that depends on x alone."""
         propose: Any = self.propose
         return Memory(x, propose.prepare(x), mask)
 
@@ -56,9 +65,10 @@ class Attend(nn.Module):
           first: [], whether this is the first choice of the rollout.
         """
         proposal = self.propose(memory, s)
-        choose = jax.vmap(self.choose)
+        choose = jax.vmap(self.estimator.choose)
         if self.start is None:
             selection = choose(keys, proposal)
         else:
-            selection = jax.lax.cond(first, jax.vmap(self.start), choose, keys, proposal)
-        return jax.vmap(self.read)(memory.x, selection.where), selection
+            start = jax.vmap(self.start.choose)
+            selection = jax.lax.cond(first, start, choose, keys, proposal)
+        return jax.vmap(self.read.apply)(memory.x, selection.where), selection

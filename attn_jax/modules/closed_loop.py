@@ -10,7 +10,7 @@ from attn_jax.modules.attend import Memory
 from attn_jax.types import Key, PyTree, Trace
 
 
-class Said(NamedTuple):
+class Decoded(NamedTuple):
     """What a moment of a closed loop leaves behind; `Unroll` makes the leaves [B, T, ...].
 
     Attributes:
@@ -57,14 +57,14 @@ class ClosedLoop(nn.Module):
         inputs: Array | None,
         keys: Key | None,
         first: Array,
-    ) -> tuple[PyTree, Said]:
+    ) -> tuple[PyTree, Decoded]:
         """One moment; inputs are tokens [B] in the place of its own, None for its own."""
         inner, token = carry
         before = token if inputs is None else inputs
         inner, trace = self.step(inner, memory, self.embed(before), keys, first)
         logits = self.classify(trace.state)
         token = logits.argmax(-1).astype(token.dtype)
-        return (inner, token), Said(trace, logits, token)
+        return (inner, token), Decoded(trace, logits, token)
 
 
 def shifted(targets: Array, start: int) -> Array:

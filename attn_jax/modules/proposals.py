@@ -4,8 +4,8 @@ Each has `prepare(x)`, once per input, and `__call__(memory, s)`, once per step,
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -223,3 +223,30 @@ class Affine(_Unprepared):
         start = jnp.array([self.scale, 0, 0, 0, self.scale, 0], jnp.float32)
         last = nn.Dense(6, kernel_init=nn.initializers.zeros, bias_init=lambda *_: start)
         return last(h.astype(jnp.float32)).reshape(-1, 2, 3)
+
+
+SQUASHES: Mapping[str, View] = {"tanh": jnp.tanh, "clip": lambda mu: jnp.clip(mu, -1, 1)}
+
+
+class MakeScores(Protocol):
+    """Makes a proposal of scores.
+
+    Args of a call:
+      features: A, the width of the comparison.
+      view: applied to the state first.
+      dtype: of the computation.
+      places: (L,) or (H, W), the shape of what is scored.
+    """
+
+    def __call__(
+        self, features: int, view: View, dtype: Any, places: Sequence[int], /
+    ) -> nn.Module: ...
+
+
+SCORES: Mapping[str, MakeScores] = {
+    "additive": lambda features, view, dtype, places: AdditiveScores(features, view, dtype),
+    "scaled_dot": lambda features, view, dtype, places: ScaledDotScores(features, view, dtype),
+    "dot": lambda features, view, dtype, places: DotScores(view),
+    "bilinear": lambda features, view, dtype, places: BilinearScores(view, dtype),
+    "state": lambda features, view, dtype, places: StateScores(places, view, dtype),
+}

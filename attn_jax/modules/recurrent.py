@@ -1,7 +1,7 @@
 """The recurrence: a core of cells, a step of attention, and its unrolling over time."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -11,6 +11,20 @@ from jax import Array
 
 from attn_jax.modules.attend import Attend, Memory
 from attn_jax.types import Key, PyTree, Trace
+
+
+class MakeCell(Protocol):
+    """Makes a Linen cell of so many units."""
+
+    def __call__(self, width: int, dtype: Any, /) -> nn.RNNCellBase: ...
+
+
+CORES: Mapping[str, MakeCell] = {
+    "relu": lambda width, dtype: nn.SimpleCell(width, activation_fn=nn.relu, dtype=dtype),
+    "tanh": lambda width, dtype: nn.SimpleCell(width, activation_fn=jnp.tanh, dtype=dtype),
+    "gru": lambda width, dtype: nn.GRUCell(width, dtype=dtype),
+    "lstm": lambda width, dtype: nn.OptimizedLSTMCell(width, dtype=dtype),
+}
 
 
 class Core(nn.Module):
@@ -102,10 +116,8 @@ class Unroll(nn.Module):
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
         """What depends on x alone: compute it once and share it between rollouts."""
-        if self.x_axis is not None and x.shape[self.x_axis] != self.num_steps:
-            raise ValueError(
-                f"x must have {self.num_steps} steps on axis {self.x_axis}; got shape {x.shape}"
-            )
+        if self.x_axis is not None:
+            self._check_length("x", x, self.x_axis)
         step: Any = self.step
         return step.prepare(x, mask)
 
@@ -126,7 +138,12 @@ class Unroll(nn.Module):
 
         Returns:
           The carry, and what the step leaves behind (`Step`: its trace), leaves [B, T, ...].
+
+        Raises:
+          ValueError: if keys or inputs are of another length than T.
         """
+        self._check_length("keys", keys)
+        self._check_length("inputs", inputs)
         step: Any = self.step
         # A literal: where the loop is laid out whole, XLA folds the choice between the two.
         first = np.arange(self.num_steps) == (0 if carry is None else -1)
@@ -148,6 +165,13 @@ class Unroll(nn.Module):
             scanned, carry, moments, length=self.num_steps, unroll=self.unroll
         )
         return carry, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), trace)
+
+    def _check_length(self, name: str, sequence: PyTree, axis: int = 1) -> None:
+        for shape in map(jnp.shape, jax.tree.leaves(sequence)):
+            if shape[axis : axis + 1] != (self.num_steps,):
+                raise ValueError(
+                    f"{name} must have {self.num_steps} steps on axis {axis}; got shape {shape}"
+                )
 
 
 def _time_first(tree: PyTree) -> PyTree:

@@ -3,6 +3,7 @@
 from attn_jax.ops import native, transforms
 from attn_jax.ops.gaussian_grid import gaussian_filters, gaussian_grid
 from attn_jax.ops.grids import affine_grid, axis_coordinates, to_pixels
+from attn_jax.ops.members import READS, MakeRead, ReadMember
 from attn_jax.ops.projective import projective_grid
 from attn_jax.ops.reads import affine, check_glimpse, crop, mask, retina, weighted_sum
 from attn_jax.ops.sampling import affine_sample, grid_sample
@@ -22,6 +23,9 @@ from attn_jax.ops.thin_plate import control_grid, thin_plate_spline_grid
 from attn_jax.ops.warps import projective, thin_plate_spline
 
 __all__ = [
+    "READS",
+    "MakeRead",
+    "ReadMember",
     "additive_scores",
     "affine",
     "affine_grid",

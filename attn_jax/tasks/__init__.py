@@ -1,6 +1,8 @@
 """Tasks: an objective, its metrics, and how a model is asked."""
 
 from attn_jax.tasks.classification import (
+    REWARDS,
+    Reward,
     is_right,
     log_likelihood,
     objective,
@@ -13,6 +15,8 @@ from attn_jax.tasks.metrics import clustered, wilson
 from attn_jax.tasks.transduction import misaligned, sequence_objective, to_go
 
 __all__ = [
+    "REWARDS",
+    "Reward",
     "Weights",
     "clustered",
     "credited",

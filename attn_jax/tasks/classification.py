@@ -1,7 +1,7 @@
 """Classification by glimpses: the objective, and how a policy is measured."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,11 @@ from attn_jax.modules import rollout_keys
 from attn_jax.tasks.credited import Weights, credited
 from attn_jax.types import Baseline, Estimator, Key, PyTree
 
-Reward = Callable[[Array, Array], Array]
+
+class Reward(Protocol):
+    """Gives R [...] of the logits [..., C] and the right labels [...]."""
+
+    def __call__(self, logits: Array, labels: Array, /) -> Array: ...
 
 
 def is_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
@@ -30,6 +34,13 @@ def probability_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) ->
 def log_likelihood(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
     """R = log p(y): credit ascends the bound E_l log p(y | l) <= log p(y)  (Ba et al. 2015)."""
     return -cross_entropy(logits, labels)
+
+
+REWARDS: Mapping[str, Reward] = {
+    "right": is_right,
+    "probability": probability_right,
+    "log_likelihood": log_likelihood,
+}
 
 
 def rollouts(
@@ -91,7 +102,8 @@ def objective(
         "greedy".
 
     Returns:
-      The loss, its terms and figures by name, and the new baseline state.
+      The loss, its terms and figures by name ("error" is the fraction of rollouts whose class is
+      wrong, in [0, 1]), and the new baseline state.
 
     Reference: Mnih et al. 2014, section 3.1.
     """
@@ -114,7 +126,7 @@ def objective(
     labels = jnp.broadcast_to(labels, logits.shape[:2])
     terms = {"cross_entropy": cross_entropy(logits, labels).mean(), **terms}
     loss = sum(terms.values())
-    figures = {"loss": loss, **terms, "error": 100 * (1 - is_right(logits, labels).mean())}
+    figures = {"loss": loss, **terms, "error": 1 - is_right(logits, labels).mean()}
     return loss, (figures, baseline_state)
 
 

@@ -50,8 +50,8 @@ def sequence_objective(
         "greedy".
 
     Returns:
-      The loss, its terms and figures by name ("error" in percent of texts that are not exactly
-      right), and the new baseline state.
+      The loss, its terms and figures by name ("error" is the fraction of texts that are not
+      exactly right, in [0, 1]), and the new baseline state.
 
     Reference: Xu et al. 2015, section 4.1.
     """
@@ -73,7 +73,7 @@ def sequence_objective(
     )
     terms = {"cross_entropy": cross_entropy(outputs.logits, wanted).sum(-1).mean(), **terms}
     loss = sum(terms.values())
-    return loss, ({"loss": loss, **terms, "error": 100 * (1 - right.mean())}, baseline_state)
+    return loss, ({"loss": loss, **terms, "error": 1 - right.mean()}, baseline_state)
 
 
 def misaligned(

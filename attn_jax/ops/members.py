@@ -1,0 +1,39 @@
+"""The table of the reads: each constructor by name, with the tag of what its read takes."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from attn_jax.ops.gaussian_grid import gaussian_grid
+from attn_jax.ops.reads import affine, crop, mask, retina, weighted_sum
+from attn_jax.ops.warps import projective, thin_plate_spline
+from attn_jax.types import Read, Tag
+
+
+class MakeRead(Protocol):
+    """Makes a read of the constructor's own arguments, which are given by name."""
+
+    def __call__(self, *args, **kwargs) -> Read: ...
+
+
+class ReadMember(NamedTuple):
+    """A read that can be named.
+
+    Attributes:
+      make: the constructor itself; its signature says which arguments there are.
+      takes: the tag of the `where` that its reads take.
+    """
+
+    make: MakeRead
+    takes: Tag
+
+
+READS: Mapping[str, ReadMember] = {
+    "weighted_sum": ReadMember(weighted_sum, "weights"),
+    "mask": ReadMember(mask, "weights"),
+    "crop": ReadMember(crop, "point"),
+    "retina": ReadMember(retina, "point"),
+    "affine": ReadMember(affine, "theta"),
+    "projective": ReadMember(projective, "homography"),
+    "thin_plate_spline": ReadMember(thin_plate_spline, "control_points"),
+    "gaussian_grid": ReadMember(gaussian_grid, "gaussian_grid"),
+}
