@@ -1,19 +1,35 @@
-"""Images from files, tasks made of them on the device, and the order they are seen in."""
+"""Data sets in memory and on disk, tasks made of them, and the order in which they are seen."""
 
 from attn_jax.data.dates import DateSource, Sequences, load_dates
 from attn_jax.data.digits import centered, cluttered, from_uint8, paste, translated
 from attn_jax.data.generators import TASKS, frozen, make_generator
-from attn_jax.data.order import batch_ids
-from attn_jax.data.sources import SOURCES, Images, Source, check_images, load_source
+from attn_jax.data.order import batch_ids, bucketed_ids, shard_batch
+from attn_jax.data.record_format import ArraySpec
+from attn_jax.data.record_writer import write_records
+from attn_jax.data.sources import (
+    SOURCES,
+    Images,
+    Source,
+    StreamedSource,
+    check_images,
+    load_source,
+    open_stream,
+    write_images,
+)
+from attn_jax.data.streams import Records
 
 __all__ = [
     "SOURCES",
     "TASKS",
+    "ArraySpec",
     "DateSource",
     "Images",
+    "Records",
     "Sequences",
     "Source",
+    "StreamedSource",
     "batch_ids",
+    "bucketed_ids",
     "centered",
     "check_images",
     "cluttered",
@@ -22,6 +38,10 @@ __all__ = [
     "load_dates",
     "load_source",
     "make_generator",
+    "open_stream",
     "paste",
+    "shard_batch",
     "translated",
+    "write_images",
+    "write_records",
 ]

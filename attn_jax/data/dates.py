@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, Integer, UInt8
 
-from attn_jax.data.names import check_name
+from attn_jax.errors import check_name
 
 # Each is named by what it makes of 3 March 1998. Each tells year, month and day.
 FORMATS = {

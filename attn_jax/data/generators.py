@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Float, Int, UInt8
 
 from attn_jax.data.digits import centered, cluttered, translated
-from attn_jax.data.names import check_name
+from attn_jax.errors import check_name
 from attn_jax.types import Key
 
 Generate = Callable[[Key, Array, Array], Array]

@@ -10,9 +10,11 @@ from tests.source_checks import check_form, refuses
 
 
 def test_unknown_source_lists_the_valid_ones_and_the_nearest():
-    with refuses(r"one of embedded, npz, tfds, folder; got 'embeded'; did you mean 'embedded'\?"):
+    with refuses(
+        r"one of embedded, npz, tfds, folder, records; got 'embeded'; did you mean 'embedded'\?"
+    ):
         load_source("embeded")
-    with refuses("one of embedded, npz, tfds, folder; got 'qqq'$"):
+    with refuses("one of embedded, npz, tfds, folder, records; got 'qqq'$"):
         load_source("qqq")
 
 

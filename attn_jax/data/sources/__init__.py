@@ -1,32 +1,49 @@
-"""Where images come from: a plain table of readers, and `load_source`."""
+"""Sources of images: the table of their readers, and `load_source`."""
 
 import inspect
 import os
 from collections.abc import Callable
 from typing import Any
 
-from attn_jax.data.names import check_name
 from attn_jax.data.sources.embedded import load_embedded
 from attn_jax.data.sources.folder import load_folder
+from attn_jax.data.sources.image_records import (
+    StreamedSource,
+    load_records,
+    open_stream,
+    write_images,
+)
 from attn_jax.data.sources.images import Images, Source, check_images
 from attn_jax.data.sources.npz import load_npz
 from attn_jax.data.sources.tfds import load_tfds
+from attn_jax.errors import check_name
 
-__all__ = ["SOURCES", "Images", "Source", "check_images", "load_source"]
+__all__ = [
+    "SOURCES",
+    "Images",
+    "Source",
+    "StreamedSource",
+    "check_images",
+    "load_source",
+    "open_stream",
+    "write_images",
+]
 
+# name -> (path if it needs one, and its options by keyword) -> Source
 SOURCES: dict[str, Callable[..., Source]] = {
     "embedded": load_embedded,
     "npz": load_npz,
     "tfds": load_tfds,
     "folder": load_folder,
+    "records": load_records,
 }
 
 
 def load_source(name: str, path: str | os.PathLike | None = None, **options: Any) -> Source:
-    """Images and labels in three splits.
+    """Load images and labels in three splits.
 
     Args:
-      name: "embedded" (no path), "npz", "tfds" or "folder".
+      name: "embedded" (no path), "npz", "tfds", "folder" or "records".
       path: the file or directory to read; ~ is the home directory.
       options: of the reader, e.g. size=32 for "folder".
 
