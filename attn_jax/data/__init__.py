@@ -2,7 +2,7 @@
 
 from attn_jax.data.dates import DateSource, Sequences, load_dates
 from attn_jax.data.digits import centered, cluttered, from_uint8, paste, translated
-from attn_jax.data.generators import TASKS, frozen, make_generator
+from attn_jax.data.generators import TASKS, compose_split, make_generator
 from attn_jax.data.order import batch_ids, bucketed_ids, shard_batch
 from attn_jax.data.record_format import ArraySpec
 from attn_jax.data.record_writer import write_records
@@ -33,8 +33,8 @@ __all__ = [
     "centered",
     "check_images",
     "cluttered",
+    "compose_split",
     "from_uint8",
-    "frozen",
     "load_dates",
     "load_source",
     "make_generator",

@@ -1,7 +1,7 @@
-"""Dates spelled out in English and their ISO form: text to text with a known alignment.
+"""Dates in English and in ISO form: pairs of texts whose alignment is known.
 
-Every date is rendered from pieces, so which characters of a text say the year, the month and
-the day is known, and a model's attention can be held against it.
+Every date is put together from fields, so it is known which characters of a text give the year,
+the month and the day, and a model's attention can be compared with them.
 """
 
 import string
@@ -14,7 +14,8 @@ from jaxtyping import Int32, Integer, UInt8
 
 from attn_jax.errors import check_name
 
-# Each is named by what it makes of 3 March 1998. Each tells year, month and day.
+# name -> template. A name is what the template makes of 3 March 1998; each template gives the
+# year, the month and the day.
 FORMATS = {
     "march 3, 1998": "{month} {day}, {year}",
     "3 march 1998": "{day} {month} {year}",
@@ -34,7 +35,8 @@ FORMATS = {
     "nineteen ninety-eight, march 3rd": "{year_in_words}, {month} {day}{suffix}",
 }
 
-# Written out, so that codes never move; the first is padding, and no text holds it.
+# The vocabularies are written out so that the code of a character, its place here, never changes.
+# The first character of INPUT is padding and occurs in no text.
 INPUT = "\0 ,-/0123456789abcdefghijlmnoprstuvwxy"
 OUTPUT = "0123456789-"
 
@@ -61,6 +63,7 @@ _ORDINALS = _words(
 
 
 def _year_in_words(year: int) -> str:
+    """Spell a year of 1900 to 2099, such as nineteen oh five."""
     century, rest = divmod(year, 100)
     if 2000 <= year < 2010:
         return f"two thousand {_NUMBERS[rest]}".rstrip()
@@ -73,8 +76,9 @@ _FIRST, _LAST = date(1900, 1, 1), date(2099, 12, 31)
 _DAYS = (_LAST - _FIRST).days + 1
 _YEARS = [_year_in_words(year) for year in range(_FIRST.year, _LAST.year + 1)]
 
-# Where "YYYY-MM-DD" says what a piece says; () for pieces that determine nothing.
+# The characters of "YYYY-MM-DD" that hold the year, the month and the day.
 _YEAR, _MONTH, _DAY = (0, 1, 2, 3), (5, 6), (8, 9)
+# field of a template -> (the characters of "YYYY-MM-DD" that it determines, date -> its text)
 _FIELDS: dict[str, tuple[tuple[int, ...], Callable[[date], str]]] = {
     "year": (_YEAR, lambda day: str(day.year)),
     "year_in_words": (_YEAR, lambda day: _YEARS[day.year - _FIRST.year]),
@@ -83,10 +87,11 @@ _FIELDS: dict[str, tuple[tuple[int, ...], Callable[[date], str]]] = {
     "day": (_DAY, lambda day: str(day.day)),
     "day_of_two": (_DAY, lambda day: f"{day.day:02}"),
     "ordinal": (_DAY, lambda day: _ORDINALS[day.day - 1]),
-    "suffix": ((), lambda day: _ORDINALS[day.day - 1][-2:]),  # the word ends as the number does
+    "suffix": ((), lambda day: _ORDINALS[day.day - 1][-2:]),  # 3rd ends like third
     "weekday": ((), lambda day: _WEEKDAYS[day.weekday()]),
     "wkd": ((), lambda day: _WEEKDAYS[day.weekday()][:3]),
 }
+# name of a format -> (literal text, the field after it or None) in the order of the text
 _PIECES = {
     name: [(literal, field) for literal, field, _, _ in string.Formatter().parse(template)]
     for name, template in FORMATS.items()
@@ -94,17 +99,17 @@ _PIECES = {
 
 
 def render(day: date, name: str) -> tuple[str, list[tuple[int, int]]]:
-    """A date in one format, and which characters determine each character of its ISO form.
+    """Write a date in one format, and find which characters determine its ISO form.
 
     Args:
       day: in 1900 to 2099.
       name: of the format, a key of FORMATS.
 
     Returns:
-      The text, and for each of the ten characters of "YYYY-MM-DD" a half-open span
-      [start, end) of it. A digit of the year has that digit, or the whole phrase where the
-      year is in words; both digits of the month have its name; both of the day have its
-      number without the suffix, or its word. The hyphens have (0, 0), which means none.
+      The text; and for each of the ten characters of "YYYY-MM-DD" the half-open span [start, end)
+      of the text that determines it. For a digit of the year it is the same digit, or the whole
+      phrase where the year is in words; for the digits of the month its name; for those of the
+      day its number without the suffix, or its word. For a hyphen it is (0, 0), the empty span.
 
     Raises:
       ValueError: for a day outside those years, or an unknown format.
@@ -114,14 +119,14 @@ def render(day: date, name: str) -> tuple[str, list[tuple[int, int]]]:
     >>> render(date(1998, 3, 3), "mar 3rd, 1998")[1][2:]
     [(11, 12), (12, 13), (0, 0), (0, 3), (0, 3), (0, 0), (4, 5), (4, 5)]
     """
-    if name not in FORMATS:  # check_name would go through the table at every call
+    if name not in FORMATS:  # checked here first: check_name goes through the whole table
         check_name("format", name, FORMATS)
     if not _FIRST <= day <= _LAST:
         raise ValueError(f"day must lie in {_FIRST.year} to {_LAST.year}; got {day}")
     text, spans = "", [(0, 0)] * 10
     for literal, field in _PIECES[name]:
         text += literal
-        if field is None:  # what follows the last field
+        if field is None:  # literal text after the last field
             continue
         places, write = _FIELDS[field]
         start = len(text)
@@ -131,12 +136,12 @@ def render(day: date, name: str) -> tuple[str, list[tuple[int, int]]]:
     return text, spans
 
 
-# On this Wednesday every field is as long as it ever is.
+# The length of the longest text: on this Wednesday every field has its greatest length.
 MAX_LENGTH = max(len(render(date(1978, 9, 27), name)[0]) for name in FORMATS)
 
 
 def _codes(texts: Sequence[str], length: int, vocabulary: str) -> UInt8[np.ndarray, "N {length}"]:
-    """The places of characters in a vocabulary; rows end in code 0."""
+    """Encode characters as their places in a vocabulary, rows padded with 0 at the end."""
     table = np.zeros(128, np.uint8)
     table[[ord(character) for character in vocabulary]] = np.arange(len(vocabulary))
     padded = "".join(text.ljust(length, vocabulary[0]) for text in texts)
@@ -146,11 +151,11 @@ def _codes(texts: Sequence[str], length: int, vocabulary: str) -> UInt8[np.ndarr
 def encode_input(
     texts: Sequence[str], length: int | None = None
 ) -> tuple[UInt8[np.ndarray, "N L"], Int32[np.ndarray, "N"]]:
-    """Texts as codes, places in INPUT, padded with 0; and their lengths.
+    """Encode texts as codes, places in INPUT, padded with 0 at the end; and count their lengths.
 
     Args:
-      texts: of characters of INPUT other than the padding.
-      length: the width L, at least the longest text's; that itself by default.
+      texts: made of the characters of INPUT other than the padding.
+      length: the padded length L, at least that of the longest text, which is the default.
 
     Raises:
       ValueError: naming the first character that is not in the vocabulary, or a text longer
@@ -171,7 +176,7 @@ def encode_input(
 
 
 def decode_output(codes: Integer[np.ndarray, "... 10"]) -> list[str]:
-    """Codes, places in OUTPUT, as texts of ten characters, the leading axes flattened.
+    """Decode codes, places in OUTPUT, to texts of ten characters, leading axes flattened.
 
     Raises:
       ValueError: for a code outside the vocabulary.
@@ -186,14 +191,15 @@ def decode_output(codes: Integer[np.ndarray, "... 10"]) -> list[str]:
 
 
 class Sequences(NamedTuple):
-    """One split.
+    """N pairs of texts: one split of the dates.
 
     Attributes:
-      inputs: uint8 [N, L], places in INPUT, padded with 0; L is MAX_LENGTH.
-      lengths: int32 [N], characters before the padding.
-      targets: uint8 [N, 10], places in OUTPUT of the characters of "YYYY-MM-DD".
-      spans: int16 [N, 10, 2], for each of those what determines it, as `render` gives it.
-      formats: uint8 [N], places in FORMATS.
+      inputs: uint8 [N, L], codes of the texts, padded with 0; L is MAX_LENGTH.
+      lengths: int32 [N], the number of characters before the padding.
+      targets: uint8 [N, 10], codes of "YYYY-MM-DD", places in OUTPUT.
+      spans: int16 [N, 10, 2], the [start, end) in the text that determines each target, as
+        returned by `render`.
+      formats: uint8 [N], the place in FORMATS of the format.
     """
 
     inputs: np.ndarray
@@ -204,11 +210,11 @@ class Sequences(NamedTuple):
 
 
 class DateSource(NamedTuple):
-    """Dates in three splits.
+    """A data set of dates in three splits.
 
     Attributes:
-      train, validation, test: the splits, of different days.
-      description: one line: what they are and how they were split.
+      train, validation, test: the splits; no day is in two of them.
+      description: one line: what the dates are and how they were split.
     """
 
     train: Sequences
@@ -218,11 +224,12 @@ class DateSource(NamedTuple):
 
 
 def _bits(seed: int, stream: int, n: int) -> np.ndarray:
-    # Raw bits, as in batch_ids, and far from its keys, which are [seed, epoch].
+    # Raw bits, as in batch_ids, under keys that no epoch has: those are [seed, epoch].
     return np.random.Philox(key=[seed, 2**32 + stream]).random_raw(n)
 
 
 def _split(days: np.ndarray, formats: np.ndarray) -> Sequences:
+    """Make a split from days since 1 January 1900 [N] and places in FORMATS [N]."""
     names = list(FORMATS)
     dates = [date.fromordinal(_FIRST.toordinal() + int(day)) for day in days]
     rendered = [render(day, names[i]) for day, i in zip(dates, formats, strict=True)]
@@ -237,16 +244,16 @@ def _split(days: np.ndarray, formats: np.ndarray) -> Sequences:
 def load_dates(
     *, train: int = 40_000, validation: int = 1_000, test: int = 2_000, seed: int = 0
 ) -> DateSource:
-    """Days of 1900 to 2099 in three splits, each day in formats drawn uniformly.
+    """Make a data set from the days of 1900 to 2099, each in formats drawn uniformly.
 
-    The 73,049 days are permuted and divided first, so no day is in two splits. A split's
-    examples go through its days, each once while they last, and then again from the start;
-    fewer training examples are the first of more.
+    The 73,049 days are permuted and divided first, so no day is in two splits. A split goes
+    through its days in order and begins again after the last, so a smaller training split is the
+    beginning of a larger one.
 
     Args:
-      train, validation, test: examples in each split, at least 1; test and validation
-        together must leave a day to train on.
-      seed: of the split and of the formats, at least 0.
+      train, validation, test: the number of examples in each split, at least 1; validation and
+        test together must leave a day for training.
+      seed: of the division and of the formats, at least 0.
 
     Raises:
       ValueError: if an argument is out of range.

@@ -1,9 +1,9 @@
-"""Canvases made from digits: pure functions of a key, for one example.
+"""Images composed of digits: pure functions of a key, for one example.
 
-`centered`, `translated` and `cluttered` are the data of Mnih et al. (2014), section 4.1.
-They take pixels as uint8 levels or as floats in [0, 1], and give floats in [0, 1]. Digits
-move by whole pixels and sums are clipped, so a level stays a level: a composed image is
-exact in uint8 too, which is what lets `frozen` keep a test set in a quarter of the memory.
+`centered`, `translated` and `cluttered` make the data of Mnih et al. (2014), section 4.1. They
+take pixels as uint8 levels or as floats in [0, 1], and return floats in [0, 1]. Digits move by
+whole pixels and sums are clipped at 1, so a composed pixel is still one of the levels 0/255 to
+255/255: `compose_split` stores a test set as uint8, in a quarter of the memory, without loss.
 """
 
 import jax
@@ -14,12 +14,13 @@ from jaxtyping import Float, Int, Shaped, UInt8
 
 from attn_jax.types import Key
 
-# A product is the same with jit and without; XLA may turn a division into one, a last bit off.
+# Multiplied with, not divided by 255: under jit XLA may turn a division into this product, which
+# differs from the division in the last bit.
 _LEVEL = np.float32(1 / 255)
 
 
 def from_uint8(images: UInt8[Array | np.ndarray, "..."]) -> Float[Array, "..."]:
-    """Levels 0 to 255 as float32 in [0, 1].
+    """Convert levels 0 to 255 to float32 in [0, 1].
 
     >>> from_uint8(np.array([0, 255], np.uint8)).tolist()
     [0.0, 1.0]
@@ -28,27 +29,29 @@ def from_uint8(images: UInt8[Array | np.ndarray, "..."]) -> Float[Array, "..."]:
 
 
 def _unit(pixels: Array) -> Array:
+    """Convert uint8 levels, or floats in [0, 1], to float32 in [0, 1]."""
     return from_uint8(pixels) if pixels.dtype == jnp.uint8 else pixels.astype(jnp.float32)
 
 
 def paste(
     patch: Float[Array, "h w C"], offset: Int[Array, "2"], size: int
 ) -> Float[Array, "{size} {size} C"]:
-    """A patch on a canvas of zeros, its first pixel at `offset`; what sticks out is cut off.
+    """Put a patch on a canvas of zeros; the part outside the canvas is cut off.
 
     Args:
-      patch: what is placed.
-      offset: (row, column) of its first pixel, -h to size and -w to size.
+      patch: the pixels to place.
+      offset: (row, column) of the patch's first pixel, -h to size and -w to size.
       size: rows and columns of the canvas.
 
     Returns:
-      The canvas. Pixels are copied, never computed with: they are bit-identical.
+      The canvas. Pixels are copied, so they keep every bit.
 
     >>> paste(jnp.ones((2, 2, 1)), jnp.array([1, -1]), 3)[..., 0].tolist()
     [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    # One window of a padded patch. On two CPU cores 256 canvases of 60 x 60 take 0.14 ms;
-    # 0.4 ms with dynamic_update_slice (a scatter under vmap), 1.4 ms with one-hot matrices.
+    # A window of the padded patch is the fastest way: on two CPU cores 256 canvases of 60 x 60
+    # take 0.14 ms; 0.4 ms with dynamic_update_slice (a scatter under vmap), and 1.4 ms with
+    # one-hot matrices.
     padded = jnp.pad(patch, ((size, size), (size, size), (0, 0)))
     return lax.dynamic_slice(
         padded, (size - offset[0], size - offset[1], 0), (size, size, patch.shape[2])
@@ -56,18 +59,20 @@ def paste(
 
 
 def _add(canvas: Array, patch: Array, place: tuple) -> Array:
-    # Touches only the window: 256 images with 4 pieces each cost 0.8 ms in all,
-    # 3.5 ms with a canvas a piece made by one-hot matrices.
+    """Add a patch to the window of the canvas that starts at `place`."""
+    # 256 images with 4 pieces each take 0.8 ms; 3.5 ms where one-hot matrices make a whole
+    # canvas of each piece.
     under = lax.dynamic_slice(canvas, place, patch.shape)
     return lax.dynamic_update_slice(canvas, under + patch, place)
 
 
 def _room(outer: int, inner: tuple[int, ...]) -> list[int]:
-    """How many rows and columns `inner` may start at and lie inside `outer`."""
+    """Count the rows and the columns at which `inner` can start and lie inside `outer`."""
     return [outer - inner[0] + 1, outer - inner[1] + 1]
 
 
 def _check_canvas(digit: Array, size: int) -> None:
+    """Refuse a digit that is not [h, w, C] or that is larger than the canvas."""
     if digit.ndim != 3:
         raise ValueError(f"digit must be [h, w, C]; got shape {digit.shape}")
     if size < max(digit.shape[:2]):
@@ -80,15 +85,15 @@ def _check_canvas(digit: Array, size: int) -> None:
 def centered(
     key: Key, digit: Shaped[Array, "h w C"], *, size: int | None = None, shift: int = 0
 ) -> Float[Array, "H W C"]:
-    """A digit at the middle of a black canvas, or up to `shift` pixels away from it.
+    """Put a digit at the middle of a black canvas, or up to `shift` pixels away from it.
 
     Args:
-      key: of this example; unused where shift is 0.
+      key: of this example; not used where shift is 0.
       digit: uint8, or float in [0, 1].
       size: rows and columns of the canvas; the digit's longer side by default.
-      shift: the largest move along each axis, in pixels, uniform over -shift to shift;
-        at most (size - 1) // 2, so that the digit's middle stays inside. What leaves the
-        canvas is cut off.
+      shift: the largest move along each axis, in pixels. Moves are uniform over -shift to shift;
+        shift is at most (size - 1) // 2, so that the digit's middle stays inside. The part
+        outside the canvas is cut off.
 
     Raises:
       ValueError: if the canvas is smaller than the digit, or the shift is out of range.
@@ -106,7 +111,9 @@ def centered(
 def translated(
     key: Key, digit: Shaped[Array, "h w C"], *, size: int = 60
 ) -> Float[Array, "{size} {size} C"]:
-    """A digit at a uniform whole-pixel place of a black canvas, all of it inside.
+    """Put a digit at a random place of a black canvas, uniform over those that hold all of it.
+
+    Places are whole pixels.
 
     Args:
       key: of this example.
@@ -130,21 +137,22 @@ def cluttered(
     pieces: int = 4,
     piece: int = 8,
 ) -> Float[Array, "{size} {size} C"]:
-    """A translated digit among pieces of other digits, added and clipped at 1.
+    """Put a translated digit among pieces cut from other digits.
 
     canvas = min(1, digit + sum_p piece_p)
 
-    The paper does not say how digit and clutter are combined. Adding and clipping hides
-    none of the clutter; pasting the digit's block over it would erase some.
+    The paper does not say how digit and clutter are combined. Adding and clipping keeps all of
+    the clutter; pasting the digit's block over it would erase some.
 
     Args:
       key: of this example.
       digit: uint8, or float in [0, 1].
-      others: the images that pieces are cut from, of the digit's dtype; each piece from one
-        drawn with replacement.
+      others: the images that pieces are cut from, of the digit's dtype; the image of each piece
+        is drawn with replacement.
       size: rows and columns of the canvas.
-      pieces: how many; the paper has 4 at size 60 and 8 at size 100.
-      piece: rows and columns of a piece, cut at a uniform place and put at one.
+      pieces: their number; the paper has 4 at size 60 and 8 at size 100.
+      piece: rows and columns of a piece. Where it is cut from its image, and where it is put on
+        the canvas, are uniform.
 
     Raises:
       ValueError: if the canvas is smaller than the digit, a piece larger than an image, pieces
@@ -158,11 +166,12 @@ def cluttered(
     if not 1 <= piece <= min(others.shape[1:3]):
         raise ValueError(f"piece must be 1 to {min(others.shape[1:3])} pixels; got {piece}")
     _, h, w, channels = others.shape
-    # One draw for everything: where the digit goes; which image, where from and where to.
+    # One draw holds all random numbers: the digit's row and column; then of each piece its
+    # image, its row and column there, and its row and column on the canvas.
     a_piece = [others.shape[0], h - piece + 1, w - piece + 1, *_room(size, (piece, piece))]
     below = jnp.array(_room(size, digit.shape) + pieces * a_piece)
     draws = jax.random.randint(key, below.shape, 0, below)
-    # Levels are added as whole numbers: exact in any order, with jit and without.
+    # Levels are added as whole numbers, so the sum is exact in any order, with and without jit.
     canvas = paste(digit.astype(jnp.float32), draws[:2], size)
     for which, row, column, *place in draws[2:].reshape(pieces, 5):
         start = (which, row, column, 0)

@@ -1,4 +1,4 @@
-"""Tasks made from digits while training, a batch at a time, jitted on the device."""
+"""Tasks that compose a batch of images at every step of training, on the device."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +13,10 @@ from attn_jax.data.digits import centered, cluttered, translated
 from attn_jax.errors import check_name
 from attn_jax.types import Key
 
+# (keys [B], images of the split [N, h, w, C], ids [B]) -> composed images [B, H, W, C]
 Generate = Callable[[Key, Array, Array], Array]
 
-# name -> function of (key, digit, all images of the split), and its options
+# name -> (key, digit [h, w, C], all images of the split [N, h, w, C], options) -> [H, W, C]
 TASKS = {
     "centered": lambda key, digit, images, **options: centered(key, digit, **options),
     "translated": lambda key, digit, images, **options: translated(key, digit, **options),
@@ -31,18 +32,19 @@ def make_generator(
     piece: int = 8,
     shift: int = 0,
 ) -> Generate:
-    """A task as a function of a batch of keys, the images on the device, and ids.
+    """Make a function that composes a batch of images for a task.
 
     Args:
       task: "centered", "translated" or "cluttered".
       size: rows and columns of the canvas; the task's own by default.
-      pieces, piece: of "cluttered".
-      shift: of "centered".
+      pieces, piece: of "cluttered", as in `cluttered`; other tasks ignore them.
+      shift: of "centered", as in `centered`.
 
     Returns:
-      generate(keys [B], images uint8 [N, h, w, C], ids int [B]) -> float32
-      [B, size, size, C] in [0, 1]. An example depends on its own key and id (and, for
-      clutter, on the images), never on the rest of the batch.
+      generate(keys [B], images uint8 [N, h, w, C], ids int [B]) -> float32 [B, size, size, C]
+      in [0, 1], where `images` are all images of the split and `ids` choose among them. An
+      example depends on its own key and id and, for clutter, on the images; it does not depend on
+      the rest of the batch.
 
     Raises:
       ValueError: for an unknown task, or a shift for a task that has none.
@@ -73,21 +75,21 @@ def make_generator(
 _fold_keys = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
 
 
-def frozen(
+def compose_split(
     generate: Generate, key: Key, images: UInt8[Array | np.ndarray, "N h w C"], *, batch: int = 500
 ) -> UInt8[np.ndarray, "N H W C"]:
-    """A whole split composed once: a validation or test set that never changes.
+    """Compose every image of a split once, for a validation or test set that never changes.
 
-    Example i is drawn with fold_in(key, i), whatever the batch.
+    Example i is composed with the key fold_in(key, i), whatever the batch.
 
     Args:
-      generate: of `make_generator`.
-      key: names the frozen set.
-      images: the split.
-      batch: how many are composed at a time.
+      generate: made by `make_generator`.
+      key: another key gives another set.
+      images: of the split.
+      batch: the number of images composed at a time.
 
     Returns:
-      Levels 0 to 255; `from_uint8` of them is what `generate` gave, exactly.
+      Levels 0 to 255; `from_uint8` of them is exactly what `generate` returns.
     """
     images, n = jnp.asarray(images), len(images)
     compose = jax.jit(generate)

@@ -70,8 +70,8 @@ def bucketed_ids(
     """Like `batch_ids`, but examples of like length share a batch, so that less is padded.
 
     The stream of `batch_ids` is cut into windows of `window` batches. The examples of a window
-    are sorted by length and cut into batches, and the batches are permuted. A window holds what it
-    held before, so nothing is dropped or repeated; step s depends on (seed, s), not on `start`.
+    are sorted by length and cut into batches, and the batches are permuted. A window holds the same
+    examples as without sorting, so nothing is dropped or repeated. Step s depends on (seed, s).
 
     Args:
       seed: of the order, at least 0.

@@ -1,4 +1,4 @@
-"""Pictures of a run, and the page that holds them: numpy arrays in, figures and bytes out."""
+"""Pictures of a run and the report page: functions from numpy arrays to figures and bytes."""
 
 from attn_jax.viz.alignment import Alignment, alignment
 from attn_jax.viz.animation import rollout_gif

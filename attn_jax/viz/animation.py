@@ -1,4 +1,4 @@
-"""One rollout as a moving picture: where it looks, what it has seen, what it believes."""
+"""One rollout as an animation: where it looks, what it has seen, and its class probabilities."""
 
 import io
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from attn_jax.viz import draw
 from attn_jax.viz.checks import check_shapes, check_sizes
 from attn_jax.viz.paths import draw_path
 
-UNSEEN = (0.20, 0.25, 0.36)  # neither black nor grey: an unseen pixel is not a dark one
+UNSEEN = (0.20, 0.25, 0.36)  # blue, so that an unseen pixel is not taken for a dark one
 _FRAME_MS, _LAST_MS, _DPI = 700, 2800, 100
 # Inches.
 _SIDE, _TOP, _BARS = 2.15, 0.72, 1.5
 _MOST_CLASSES = 12
-_LINE = ((0, 0), (0, 1), (0, 0))  # one column after the last
+_LINE = ((0, 0), (0, 1), (0, 0))  # padding: one column of pixels at the right
 
 
 def rollout_gif(
@@ -27,22 +27,23 @@ def rollout_gif(
     probabilities: np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
 ) -> bytes:
-    """Animate one rollout, a frame a glimpse; it loops, and the last frame is held.
+    """Animate one rollout, one frame for each glimpse; it loops, and the last frame stays longer.
 
     Args:
       image: [H, W, C] in [0, 1], C of 1 or 3.
       locations: [T, 2] as (x, y) in [-1, 1].
       glimpses: [T, k, g, g, C] in [0, 1], finest scale first.
-      sizes: k sides of the squares a glimpse covers, finest first, pixels (`patch_sizes`).
+      sizes: [k], sides of the squares that a glimpse covers, finest first, pixels
+        (`patch_sizes`).
       label: the true class.
-      probabilities: [T, K], of each class after each glimpse; None leaves the bars out.
-      class_names: what to call the classes; their numbers where None.
+      probabilities: [T, K], of each class after each glimpse; None: no bars are drawn.
+      class_names: [K], in the labels; None: the numbers of the classes.
 
     Returns:
-      The bytes of a GIF; the same arguments give the same bytes.
+      The bytes of a GIF. The same arguments give the same bytes.
 
     Raises:
-      ValueError: naming the argument whose shape does not fit.
+      ValueError: naming the argument whose shape is wrong.
     """
     lengths = check_shapes(
         image=(image, "H W C"), locations=(locations, "T 2"), glimpses=(glimpses, "T k g g C")
@@ -56,7 +57,7 @@ def rollout_gif(
         probabilities = np.asarray(probabilities)
         shown = _shown(probabilities, label)
     names = [str(c) if class_names is None else class_names[c] for c in shown]
-    bars = 4.8 + 0.1 * max(map(len, names), default=0)  # room for the longest name
+    bars = 4.8 + 0.1 * max(map(len, names), default=0)  # inches, wide enough for the longest name
     centres = draw.to_pixels(locations, image.shape[:2])
     frames = []
     for t in range(lengths["T"]):
@@ -71,7 +72,7 @@ def rollout_gif(
 
 
 def seen(image: np.ndarray, centres: np.ndarray, size: float) -> np.ndarray:
-    """Keep the pixels that the finest patches covered, and hide the others.
+    """Show the pixels that the finest patches have covered, and paint the others UNSEEN.
 
     Args:
       image: [H, W, C] in [0, 1].
@@ -79,7 +80,7 @@ def seen(image: np.ndarray, centres: np.ndarray, size: float) -> np.ndarray:
       size: the side of the finest patch, pixels.
 
     Returns:
-      [H, W, 3]; a pixel is seen where its centre lies in a patch.
+      [H, W, 3] in [0, 1]; a pixel is covered if its centre lies in a patch.
     """
     height, width = image.shape[:2]
     columns = np.abs(np.arange(width) - centres[:, :1]) <= size / 2
@@ -89,14 +90,14 @@ def seen(image: np.ndarray, centres: np.ndarray, size: float) -> np.ndarray:
 
 
 def _shown(probabilities: np.ndarray, label: int) -> list[int]:
-    """Choose the classes that matter at some time, and the true one, in their order."""
+    """Choose the classes that are most probable at some time, and the true one; sorted."""
     order = np.argsort(-probabilities.max(0), kind="stable")
     others = [int(c) for c in order if c != label]
     return sorted([label, *others[: _MOST_CLASSES - 1]])
 
 
 def _looks(figure, image, centres, glimpse, sizes, steps: int) -> None:
-    """Draw the image with the path so far, what was seen of it, and the present glimpse."""
+    """Draw the image with the path so far, the pixels seen so far, and the present glimpse."""
     t, second = len(centres), 0.15 + _SIDE + 0.15
     colour = draw.time_colours(steps)[t - 1]
     for left, picture, text in (
@@ -113,16 +114,16 @@ def _looks(figure, image, centres, glimpse, sizes, steps: int) -> None:
     text = f"this glimpse:\n{', '.join(f'{size:g}' for size in sizes)} px wide"
     tile = min(0.7, _SIDE / len(sizes) - 0.06)
     draw.write(figure, 0.15, _TOP + _SIDE + 0.2, text, fontsize=11, color=draw.FAINT)
-    # One image, a white line after each patch: axes cost more to make than all that is in them.
+    # All patches in one image, a white line after each: axes for each would take more time.
     row = np.concatenate([np.pad(draw.to_rgb(p), _LINE, constant_values=1) for p in glimpse], 1)
     width = row.shape[1] / row.shape[0] * tile
     draw.show(draw.panel(figure, second, _TOP + _SIDE + 0.2, width, tile), row)
 
 
 def _bars(figure, left: float, probabilities: np.ndarray, names: list[str], true: int) -> str:
-    """Draw the belief, the true class named in bold; return what it reads, in words."""
+    """Draw the class probabilities, the true class in bold; return the prediction in words."""
     axes = draw.panel(figure, left, _TOP, _BARS, _SIDE + 0.9)
-    draw.write(figure, left, _TOP - 0.24, "what it believes", fontsize=11, color=draw.FAINT)
+    draw.write(figure, left, _TOP - 0.24, "probabilities", fontsize=11, color=draw.FAINT)
     read = int(probabilities.argmax())
     colours = ["#aab4c2"] * len(names)
     colours[read] = draw.RIGHT if read == true else draw.WARNING
@@ -145,13 +146,14 @@ def _pixels(figure):
 
 
 def _gif(frames) -> bytes:
-    """Write frames under one palette: a smaller file, and no flicker between frames."""
+    """Write frames with one palette: the file is smaller and colours do not flicker."""
     from PIL import Image
 
     tall = Image.fromarray(np.concatenate([np.asarray(frame) for frame in frames]))
     counted = tall.quantize(96, method=Image.Quantize.MEDIANCUT).getpalette()[: 96 * 3]
     colours = np.reshape(counted, (-1, 3))
-    # Median cut greys white and tints greys: greys get even steps, which hold black and white.
+    # Median cut has no pure white and tints greys, so greys are replaced by even steps from black
+    # to white.
     colours = colours[np.ptp(colours, axis=1) > 12]
     greys = np.linspace(0, 255, 32).round().astype(int)[:, None].repeat(3, axis=1)
     palette = Image.new("P", (1, 1))

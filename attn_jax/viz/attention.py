@@ -1,4 +1,4 @@
-"""Where any mechanism looks, step by step: weights as light, points as squares, transforms."""
+"""Where a mechanism attends at each step: weights as brightness, points and transforms framed."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from attn_jax.viz import draw
 
+# Inches.
 _TILE, _GAP, _MARGIN = 0.95, 0.06, 0.1
-_DARK = 0.2  # what is left of a pixel that gets no weight
+_DARK = 0.2  # brightness of a pixel whose weight is zero
 _CORNERS = np.array([[-1, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]], float)
 
 
@@ -19,21 +20,21 @@ def attention(
     patch: tuple[float, float] = (0.25, 0.25),
     titles: Sequence[str] | None = None,
 ):
-    """Draw a row an image: the image itself, then what each step attends to.
+    """Draw one row for each image: the image itself, then what each step attends to.
 
     Args:
       images: [N, H, W, C] in [0, 1].
       where: "weights": [N, T, h, w], each at least 0; "point": [N, T, 2], (x, y) in [-1, 1];
-        "theta": [N, T, 2, 3], from the glimpse's frame to the image's.
-      kind: one of these.
-      patch: "point": rows and columns of what is read, as parts of the image's.
-      titles: [N], above the images; None: none.
+        "theta": [N, T, 2, 3], the affine transform from the glimpse's coordinates to the image's.
+      kind: "weights", "point" or "theta".
+      patch: of "point": the height and width of the glimpse, as fractions of the image's.
+      titles: [N], above the images; None: no titles.
 
     Returns:
       A matplotlib figure.
 
     Raises:
-      ValueError: for an unknown kind, or where its shape does not fit the images.
+      ValueError: for an unknown kind, or a shape that does not fit the kind and the images.
     """
     ranks = {"weights": 4, "point": 3, "theta": 4}
     if kind not in ranks:
@@ -63,7 +64,7 @@ def attention(
 
 
 def attended(axes, image: np.ndarray, where: np.ndarray, kind: str, patch) -> None:
-    """Show one image with what is attended to, of a kind that `attention` describes."""
+    """Show one image with what one step attends to; `attention` explains the arguments."""
     if kind == "weights":
         draw.show(axes, _lit(image, where))
     else:
@@ -73,23 +74,24 @@ def attended(axes, image: np.ndarray, where: np.ndarray, kind: str, patch) -> No
 
 
 def _lit(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The image in the light of its weights, the heaviest place as bright as it is."""
+    """Multiply the image by its weights, scaled so that the largest leaves it as it is."""
     height, width = image.shape[:2]
     rows = np.arange(height) * weights.shape[0] // height
     columns = np.arange(width) * weights.shape[1] // width
     light = weights[rows][:, columns] / max(float(weights.max()), 1e-12)
-    # A dark image shows where the light is too, if faintly.
+    # Black is lifted to dark grey, so that the weights show on a dark image too.
     lifted = 0.15 + 0.85 * draw.to_rgb(image)
     return lifted * (_DARK + (1 - _DARK) * light[..., None])
 
 
 def _translation(point: np.ndarray, patch: tuple[float, float]) -> np.ndarray:
-    """A crop as the affine transform it is."""
+    """The affine transform of a crop around a point."""
     rows, columns = patch
     return np.array([[columns, 0, point[0]], [0, rows, point[1]]], float)
 
 
 def _outline(axes, theta: np.ndarray, size: tuple[int, int]) -> None:
+    """Draw the frame of a glimpse on an image of `size` (rows, columns)."""
     from matplotlib.patches import Polygon
     from matplotlib.patheffects import withStroke
 

@@ -1,33 +1,33 @@
-"""What the line plots share: series told apart, and axes that suit their values."""
+"""Shared by the line plots: colours of series, and axes that suit the values."""
 
 import numpy as np
 
 from attn_jax.viz import draw
 
-# Okabe and Ito's colours, told apart under every common colour blindness.
+# Colours of Okabe and Ito, which people with any common colour blindness can tell apart.
 SERIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def series_colour(index: int) -> str:
-    """Give the colour of a series; they begin again after six."""
+    """Return the colour of a series; the seventh has the colour of the first."""
     return SERIES_COLOURS[index % len(SERIES_COLOURS)]
 
 
 def scale_y(axes, values: np.ndarray, *, decades: float, percent: bool) -> None:
-    """Choose a y axis for what is drawn: logarithmic where positive values span decades.
+    """Choose the y axis: logarithmic if the values are positive and span many powers of ten.
 
     Args:
-      axes: where the values are drawn.
-      values: all of them, any shape.
-      decades: how many powers of ten make an axis logarithmic.
-      percent: whether values are fractions, to be written in percent.
+      axes: matplotlib axes in which the values are drawn.
+      values: all values drawn, of any shape.
+      decades: the axis is logarithmic if the values span this many powers of ten.
+      percent: whether the values are fractions, to be labelled in percent.
     """
     factor, unit = (100, " %") if percent else (1, "")
     span = np.log10(values.max() / values.min()) if values.min() > 0 else 0
     if span >= decades:
         from matplotlib.ticker import LogLocator, NullLocator
 
-        # Limits from the values: an interval that reaches down to 0 would stretch the axis.
+        # The limits come from the values: a confidence band down to 0 would stretch the axis.
         axes.set(yscale="log", ylim=(values.min() / 1.6, values.max() * 1.4))
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 2.5 else (1,)))
         axes.yaxis.set_minor_locator(NullLocator())
@@ -37,7 +37,7 @@ def scale_y(axes, values: np.ndarray, *, decades: float, percent: bool) -> None:
 
 
 def tidy(axes) -> None:
-    """Leave two thin spines and a pale grid, so that the data is what one sees."""
+    """Remove two of the spines and make the others, the grid and the ticks pale."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#c4c8ce")
     axes.grid(color="#e6e8eb", lw=0.7)
@@ -46,7 +46,7 @@ def tidy(axes) -> None:
 
 
 def thousands(number: float) -> str:
-    """Write a count shortly.
+    """Abbreviate a count.
 
     Example:
       >>> thousands(500), thousands(12_000), thousands(1_500_000)

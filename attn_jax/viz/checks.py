@@ -1,4 +1,4 @@
-"""Arguments held to what a picture needs, with messages that name them."""
+"""Checks of the shapes of arguments, with messages that name the argument."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,16 @@ import numpy as np
 
 
 def check_shapes(**arrays: tuple[np.ndarray, str]) -> dict[str, int]:
-    """Hold arrays to the shapes their letters describe, one letter one length.
+    """Check arrays against shapes written in letters; a letter is the same length everywhere.
 
     Args:
       **arrays: argument name -> (array, letters), such as (locations, "N T 2").
 
     Returns:
-      The length of every letter.
+      letter -> length.
 
     Raises:
-      ValueError: naming the argument, what was expected and what came.
+      ValueError: naming the argument, the expected shape and the actual one.
     """
     lengths: dict[str, int] = {}
     for name, (array, letters) in arrays.items():
@@ -33,10 +33,12 @@ def check_shapes(**arrays: tuple[np.ndarray, str]) -> dict[str, int]:
 
 
 def check_sizes(sizes: Sequence[float], scales: int) -> None:
-    """Hold a list of patch sizes to the number of scales.
+    """Check that there is one positive patch size for each scale.
 
     Raises:
-      ValueError: naming what was expected and what came.
+      ValueError: if there is not.
     """
     if len(sizes) != scales or min(sizes) <= 0:
-        raise ValueError(f"sizes must be {scales} positive pixels, one a scale; got {sizes!r}")
+        raise ValueError(
+            f"sizes must be {scales} positive pixels, one for each scale; got {sizes!r}"
+        )

@@ -1,34 +1,34 @@
-"""How a run learned: one small panel a quantity, training and validation side by side."""
+"""Learning curves: one panel for each figure, training and validation together."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from attn_jax.records import is_fraction
 from attn_jax.viz import draw
 from attn_jax.viz.axes import scale_y, series_colour, thousands, tidy
 
-# Fractions by nature, shown in percent.
-_FRACTIONS = ("error", "accuracy")
 _WIDTH, _HEIGHT, _COLUMNS = 3.6, 2.5, 2
 
 
 def learning_curves(rows: Sequence[Mapping[str, float]]):
-    """Draw what a run logged, against the step.
+    """Draw the figures that a run logged, against the step.
 
-    A key is `split/quantity`, or a quantity alone. A quantity shares the panel of another that
-    its name begins with: `validation/error_mean` is drawn beside `train/error`. An axis is
-    logarithmic where positive values fall over more than one and a half decades.
+    A key is `split/figure`, or `figure` alone. Figures whose names begin with the same word share
+    a panel if one of them is that word: `validation/error_mean` is drawn with `train/error`. A
+    panel of fractions, by `records.is_fraction`, is labelled in percent. An axis is logarithmic if
+    positive values fall over more than one and a half powers of ten.
 
     Args:
-      rows: the lines of metrics.jsonl, each with "step" and any numbers; a key may be missing
-        from some. Values that are not finite are left out; errors and accuracies are fractions.
+      rows: the lines of metrics.jsonl, each with "step" and any numbers. A key may be missing
+        from some; values that are not finite are left out.
 
     Returns:
       A matplotlib figure.
 
     Raises:
-      ValueError: where a row has no step, or no row has a finite number beside it.
+      ValueError: if a row has no step, or no row has a finite number beside its step.
     """
     series = _series(rows)
     panels = _panels(list(series))
@@ -58,7 +58,7 @@ def _series(rows) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _panels(keys: list[str]) -> dict[str, list[str]]:
-    """Group keys by quantity: the shortest name that a key's own extends by a word."""
+    """Group keys into panels, named by the shortest name that the others extend by words."""
     names = {key: key.rpartition("/")[2] for key in keys}
     panels: dict[str, list[str]] = {}
     for key, name in names.items():
@@ -72,7 +72,7 @@ def _panel(axes, quantity: str, series: dict[str, tuple[np.ndarray, np.ndarray]]
         split, _, name = key.rpartition("/")
         label = f"{split} {name[len(quantity) :].replace('_', ' ').strip()}".strip() or name
         style = {"color": series_colour(i), "zorder": 2 + i / 10}
-        if len(values) > 60:  # minibatch noise: the points pale, their running mean on top
+        if len(values) > 60:  # noisy: draw the values pale, and their running mean on top
             axes.plot(steps, values, lw=0.6, alpha=0.35, **style)
             reach = len(values) // 40
             box = np.full(2 * reach + 1, 1 / (2 * reach + 1))
@@ -80,9 +80,9 @@ def _panel(axes, quantity: str, series: dict[str, tuple[np.ndarray, np.ndarray]]
         marker = "o" if len(values) <= 30 else None
         axes.plot(steps, values, lw=1.5, marker=marker, ms=3, label=label, **style)
     every = np.concatenate([values for _, values in series.values()])
-    percent = quantity in _FRACTIONS and np.all((every >= 0) & (every <= 1))
+    percent = all(is_fraction(key) for key in series)
     falls = any(values[-1] < values[0] for _, values in series.values())
-    scale_y(axes, every, decades=1.5 if falls else math.inf, percent=bool(percent))
+    scale_y(axes, every, decades=1.5 if falls else math.inf, percent=percent)
     tidy(axes)
     axes.set_xlabel("step", fontsize=8, color=draw.FAINT, labelpad=1)
     axes.xaxis.set_major_formatter(lambda step, _: thousands(step))

@@ -1,7 +1,7 @@
-"""What the pictures share: coordinates, colours, places in inches, and the way to a PNG.
+"""Shared by all pictures: coordinates, colours, placing in inches, and writing a PNG.
 
-matplotlib is imported where it is used, and pyplot never: a figure here is an object with an
-owner, not global state.
+matplotlib is imported inside functions, so that importing this package does not need it. pyplot
+is not used, because it keeps every figure in global state.
 """
 
 import io
@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# Colours of text, of secondary text, of a right prediction and of a wrong one.
 INK = "#1f2328"
 FAINT = "#6b7280"
 RIGHT, WARNING = "#0072b2", "#b3261e"
 
 
 def to_pixels(locations: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Turn locations into pixel coordinates, pixel centres at the integers.
+    """Convert locations to pixel coordinates, in which pixel centres are whole numbers.
 
     `p = ((x + 1) W - 1) / 2`: x = -1 is the outer edge of the first pixel, at p = -1/2.
 
@@ -27,7 +28,7 @@ def to_pixels(locations: np.ndarray, size: tuple[int, int]) -> np.ndarray:
       [..., 2] as (column, row), pixels.
 
     Raises:
-      ValueError: where the last axis of `locations` is not 2.
+      ValueError: if the last axis of `locations` does not have length 2.
 
     Example:
       >>> to_pixels(np.array([0.0, -1.0]), (10, 28)).tolist()
@@ -41,12 +42,12 @@ def to_pixels(locations: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def patch_sizes(size: int, scales: int = 1, ratio: float = 2.0) -> tuple[float, ...]:
-    """Give the side of the square every scale of a retina covers, finest first.
+    """Return the side of the square that each scale of a retina covers, finest first.
 
     Args:
       size: side of the finest patch, pixels.
-      scales: how many patches a glimpse has.
-      ratio: how much wider each next patch is.
+      scales: the number of patches of a glimpse.
+      ratio: of the side of each patch to the next finer one's.
 
     Returns:
       `scales` sides, pixels.
@@ -59,10 +60,10 @@ def patch_sizes(size: int, scales: int = 1, ratio: float = 2.0) -> tuple[float, 
 
 
 def to_rgb(images: np.ndarray) -> np.ndarray:
-    """Show grey and colour alike: three channels, black always 0 and white always 1.
+    """Convert grey or RGB images to RGB, clipped to [0, 1].
 
     Args:
-      images: [..., C], C of 1 or 3, in [0, 1]; what lies outside is clipped.
+      images: [..., C], C of 1 or 3, in [0, 1].
 
     Returns:
       [..., 3] in [0, 1].
@@ -77,17 +78,18 @@ def to_rgb(images: np.ndarray) -> np.ndarray:
 
 
 def spread(points: np.ndarray, gap: float, rounds: int = 60) -> np.ndarray:
-    """Push points apart until no two are nearer than `gap`, so that labels can be read.
+    """Move points apart until no two are nearer than `gap`, so that their labels do not overlap.
 
     Args:
       points: [T, 2], any unit.
-      gap: the least distance wanted, the same unit.
-      rounds: how often every pair is pushed.
+      gap: the least distance, in the same unit.
+      rounds: the number of times that every pair is moved.
 
     Returns:
       [T, 2], near the given points.
     """
-    turns = 2.4 * np.arange(len(points))  # the golden angle: points that coincide part evenly
+    # Points that coincide are first moved in different directions, by the golden angle.
+    turns = 2.4 * np.arange(len(points))
     moved = points + 1e-3 * gap * np.stack([np.cos(turns), np.sin(turns)], -1)
     for _ in range(rounds):
         apart = moved[:, None] - moved
@@ -98,10 +100,10 @@ def spread(points: np.ndarray, gap: float, rounds: int = 60) -> np.ndarray:
 
 
 def time_colours(steps: int) -> np.ndarray:
-    """Colour moments in order, dark to light, legible on black and on white.
+    """Return colours for the steps, from dark to light, legible on black and on white.
 
     Args:
-      steps: T, how many.
+      steps: T, the number of steps.
 
     Returns:
       [T, 4], RGBA in [0, 1].
@@ -112,7 +114,7 @@ def time_colours(steps: int) -> np.ndarray:
 
 
 def new_figure(width: float, height: float):
-    """Make a white figure of so many inches, drawn by Agg."""
+    """Make a white figure of this size in inches, drawn by Agg."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -136,7 +138,7 @@ def write(figure, left: float, top: float, text: str, **style):
 
 
 def show(axes, image: np.ndarray) -> None:
-    """Show one image [H, W, C], pixels as crisp squares, no ticks."""
+    """Show one image [H, W, C] without interpolation, ticks or spines."""
     axes.imshow(to_rgb(image), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
@@ -144,7 +146,7 @@ def show(axes, image: np.ndarray) -> None:
 
 
 def badge(axes, point: np.ndarray, number: int, colour: np.ndarray, fontsize: float = 7):
-    """Write a number in a disc of the colour of its moment."""
+    """Write the number of a step in a disc of its colour."""
     light = float(np.dot(colour[:3], (0.299, 0.587, 0.114))) > 0.5
     disc = {"boxstyle": "circle,pad=0.2", "fc": colour, "ec": "black", "lw": 0.6}
     style = {"ha": "center", "va": "center_baseline", "fontsize": fontsize, "fontweight": "bold"}
@@ -152,7 +154,7 @@ def badge(axes, point: np.ndarray, number: int, colour: np.ndarray, fontsize: fl
 
 
 def squares(axes, centre: np.ndarray, sizes: Sequence[float], colour: np.ndarray) -> None:
-    """Outline what one glimpse covers: the finest patch bold, the coarser ones thin.
+    """Outline the squares that one glimpse covers: the finest bold, the coarser ones thin.
 
     Args:
       centre: [2] as (column, row), pixels.
@@ -176,7 +178,7 @@ def cloud(axes, samples: np.ndarray, mean: np.ndarray | None, size: tuple[int, i
 
     Args:
       samples: [n, 2] as (x, y) in [-1, 1].
-      mean: [2], likewise; None: no cross.
+      mean: [2], as (x, y); None: no cross.
       size: (height, width) of the image shown, pixels.
     """
     axes.plot(*to_pixels(samples, size).T, "o", ms=2.4, mec="none", color="#56b4e9", gid="samples")
@@ -185,11 +187,11 @@ def cloud(axes, samples: np.ndarray, mean: np.ndarray | None, size: tuple[int, i
 
 
 def to_png(figure, dpi: int = 150) -> bytes:
-    """Draw a figure into a PNG; the same figure gives the same bytes.
+    """Draw a figure as a PNG. The same figure gives the same bytes.
 
     Args:
       figure: a matplotlib figure.
-      dpi: pixels an inch.
+      dpi: pixels per inch.
 
     Returns:
       The file's bytes.

@@ -1,4 +1,4 @@
-"""Rows of estimates with their intervals, several quantities side by side."""
+"""A forest plot: rows of estimates with their intervals, several quantities side by side."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ class Column(NamedTuple):
     """One quantity of every row.
 
     Attributes:
-      title: what it is.
+      title: above the column.
       values: [N].
-      half_widths: [N] of their intervals; None for none.
-      log: whether the axis is logarithmic; then what is not positive is not drawn.
+      half_widths: [N], of the values' intervals; None: no intervals.
+      log: whether the axis is logarithmic; values that are not positive are then left out.
     """
 
     title: str
@@ -26,7 +26,7 @@ class Column(NamedTuple):
 
 
 def forest(labels: Sequence[str], columns: Sequence[Column]):
-    """Draw a dot a row in each column, with its interval; 0 is marked where the axis is linear.
+    """Draw a dot for each row in each column, with its interval; a linear axis has a line at 0.
 
     Args:
       labels: [N], of the rows, the first on top.

@@ -1,4 +1,4 @@
-"""What a mechanism reads: where it looks in an image, and beside it what it sees there."""
+"""A table of attention mechanisms: where each attends in an image, and what it reads there."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,23 +8,24 @@ import numpy as np
 from attn_jax.viz import draw
 from attn_jax.viz.attention import attended
 
+# Inches.
 _IMAGE, _BETWEEN, _CELL, _HEAD, _MARGIN = 1.85, 0.42, 4.55, 0.56, 0.15
-_FEWEST_LINES = 8  # a finer grid would hide the image
+_MOST_ITEMS = 8  # on a side; the lines of a finer grid would hide the image
 
 
 class Mechanism(NamedTuple):
-    """One mechanism at one moment.
+    """One mechanism at one step: a cell of the table.
 
     Attributes:
-      title: what it is called.
+      title: the name of the mechanism.
       equation: words or mathtext.
-      where: as `attention` takes it, of one image at one step: [h, w], [2] or [2, 3]; None: the
-        image alone.
+      where: as in `attention`, of one image at one step: [h, w], [2] or [2, 3]; None: the image
+        alone is shown.
       kind: "weights", "point" or "theta".
-      seen: [h', w', C], what was read, shown in the light of its maximum; None: nothing.
-      patch: of a point, rows and columns of what is read, as parts of the image's.
-      samples: [n, 2], other points (x, y) that might have been chosen; None: none.
-      mean: [2], theirs.
+      seen: [h', w', C], what was read, shown divided by its maximum; None: it is not shown.
+      patch: of a point, the height and width of the glimpse, as fractions of the image's.
+      samples: [n, 2], other points (x, y) drawn from the same policy; None: none are shown.
+      mean: [2], of these samples.
     """
 
     title: str
@@ -38,11 +39,11 @@ class Mechanism(NamedTuple):
 
 
 def mechanism_table(image: np.ndarray, rows: Sequence[Sequence[Mechanism]]):
-    """Draw a table of mechanisms on one image: where each looks -> what it reads.
+    """Draw a table of mechanisms on one image: where each attends, an arrow, what it reads.
 
     Args:
       image: [H, W, C] in [0, 1].
-      rows: of cells, from the top.
+      rows: the cells of each row, the top row first.
 
     Returns:
       A matplotlib figure.
@@ -64,8 +65,8 @@ def _cell(figure, left: float, top: float, image: np.ndarray, one: Mechanism) ->
         draw.show(axes, image)
     else:
         attended(axes, image, one.where, one.kind, one.patch)
-        if one.kind == "weights" and max(one.where.shape) <= _FEWEST_LINES:
-            _part(axes, image.shape[:2], one.where.shape)
+        if one.kind == "weights" and max(one.where.shape) <= _MOST_ITEMS:
+            _draw_grid(axes, image.shape[:2], one.where.shape)
     if one.samples is not None:
         draw.cloud(axes, one.samples, one.mean, image.shape[:2])
     if one.seen is not None:
@@ -80,8 +81,8 @@ def _arrow(figure, left: float, top: float) -> None:
     draw.write(figure, left, top, "→", **style)
 
 
-def _part(axes, size: tuple[int, int], grid: tuple[int, ...]) -> None:
-    """Part the image into its items."""
+def _draw_grid(axes, size: tuple[int, int], grid: tuple[int, ...]) -> None:
+    """Draw the lines between the items of an image of `size` (rows, columns)."""
     style = {"color": draw.FAINT, "lw": 0.8}
     for i in range(1, grid[0]):
         axes.axhline(i * size[0] / grid[0] - 0.5, **style)

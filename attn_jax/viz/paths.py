@@ -1,4 +1,4 @@
-"""Where a model looked, and what it saw there: one row an image."""
+"""The path of a model's glimpses over images, and what each glimpse saw."""
 
 from collections.abc import Sequence
 
@@ -22,24 +22,25 @@ def glimpse_paths(
     sizes: Sequence[float],
     class_names: Sequence[str] | None = None,
 ):
-    """Draw the path of the glimpses over each image, and beside it what each glimpse saw.
+    """Draw one row for each image: the path of the glimpses over it, and what each glimpse saw.
 
-    Time runs from dark to light; a wrong answer has a cross and the colour of a warning.
+    Later glimpses are lighter. A wrong prediction is marked by a cross and by red text.
 
     Args:
       images: [N, H, W, C] in [0, 1], C of 1 or 3.
       locations: [N, T, 2] as (x, y) in [-1, 1], the centres of the glimpses.
       glimpses: [N, T, k, g, g, C] in [0, 1], finest scale first.
-      labels: [N], the true classes; None where nobody knows.
-      predictions: [N], the classes read.
-      sizes: k sides of the squares a glimpse covers, finest first, pixels (`patch_sizes`).
-      class_names: what to call the classes; their numbers where None.
+      labels: [N], the true classes; None: they are not known.
+      predictions: [N], the predicted classes.
+      sizes: [k], sides of the squares that a glimpse covers, finest first, pixels
+        (`patch_sizes`).
+      class_names: [K], in the titles; None: the numbers of the classes.
 
     Returns:
       A matplotlib figure.
 
     Raises:
-      ValueError: naming the argument whose shape does not fit.
+      ValueError: naming the argument whose shape is wrong.
     """
     lengths = check_shapes(
         images=(images, "N H W C"),
@@ -52,7 +53,7 @@ def glimpse_paths(
     g = lengths["g"]
     cell = 1 + _gap(g) / g
     columns, tile = _arrange(lengths["T"], lengths["k"], cell)
-    # Squares of several scales would hide the image: it is shown once more without them.
+    # Squares of several scales hide much of the image, so it is shown without them too.
     several = lengths["k"] > 1
     left = _MARGIN + (_PLAIN + 0.1 if several else 0)
     strip = left + _IMAGE + (0.75 if several else 0.3)
@@ -75,14 +76,14 @@ def glimpse_paths(
 def draw_path(
     axes, centres: np.ndarray, sizes: Sequence[float], inches: float, steps: int | None = None
 ) -> None:
-    """Draw squares, line and numbers of a path over an image already shown.
+    """Draw the squares, the line and the numbers of a path over an image.
 
     Args:
-      axes: where the image is.
+      axes: matplotlib axes in which the image is shown.
       centres: [T, 2] as (column, row), pixels.
       sizes: the sides of the squares, finest first, pixels.
-      inches: the side of the axes, to keep the numbers apart.
-      steps: the length of the whole path, where `centres` is its beginning.
+      inches: the side of the axes; the numbers are kept apart by it.
+      steps: the length of the whole path, of which `centres` is the beginning; None: T.
     """
     colours = draw.time_colours(steps or len(centres))[: len(centres)]
     for centre, colour in zip(centres, colours, strict=True):
@@ -109,12 +110,12 @@ def _title(
 
 
 def _gap(g: int) -> int:
-    """Leave an eighth of a tile between tiles, in whole glimpse pixels."""
+    """The space between tiles: an eighth of a tile, in whole pixels of the glimpse."""
     return max(1, g // 8)
 
 
 def _arrange(steps: int, scales: int, cell: float) -> tuple[int, float]:
-    """Wrap the glimpses into as many rows as make them largest: columns, and inches a tile."""
+    """Wrap the glimpses into rows so that tiles are largest: (columns, side of a tile, inches)."""
 
     def tile(rows: int) -> float:
         columns = -(-steps // rows)
@@ -126,7 +127,11 @@ def _arrange(steps: int, scales: int, cell: float) -> tuple[int, float]:
 
 
 def _mosaic(glimpses: np.ndarray, columns: int, head: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lay all patches into one image, a `head` of white above each glimpse: it, and corners."""
+    """Put all patches into one image, `head` rows of white above each glimpse.
+
+    Returns:
+      The image [H, W, 3], and the (column, row) of the first pixel of each patch [T, k, 2].
+    """
     steps, scales, g = glimpses.shape[:3]
     cell = g + _gap(g)
     block = head + scales * cell
@@ -140,7 +145,7 @@ def _mosaic(glimpses: np.ndarray, columns: int, head: int) -> tuple[np.ndarray, 
 
 
 def _strip(figure, left, top, glimpses, sizes, columns: int, tile: float) -> None:
-    """Draw the patches of each glimpse under its number, at half the height of the image."""
+    """Draw the patches of each glimpse under its number, beside the image."""
     from matplotlib.patches import Rectangle
 
     g = glimpses.shape[2]

@@ -1,4 +1,4 @@
-"""A run on one page: HTML that needs nothing but itself."""
+"""The report of a run: one HTML page that holds its pictures and its style."""
 
 import base64
 import struct
@@ -15,8 +15,8 @@ class Picture(NamedTuple):
 
     Attributes:
       data: the bytes of a PNG or a GIF.
-      alt: what it shows, for those who cannot see it.
-      caption: what to notice.
+      alt: what the picture shows, for readers who cannot see it.
+      caption: the text below it.
     """
 
     data: bytes
@@ -29,8 +29,8 @@ class Table(NamedTuple):
 
     Attributes:
       header: the names of the columns.
-      rows: the cells, as text.
-      caption: what the figures are, or "".
+      rows: the cells of each row, as text.
+      caption: the text above it; may be "".
     """
 
     header: Sequence[str]
@@ -43,7 +43,7 @@ class Section(NamedTuple):
 
     Attributes:
       title: its heading.
-      text: paragraphs, parted by empty lines; may be "".
+      text: paragraphs, separated by empty lines; may be "".
       blocks: pictures and tables, in order.
     """
 
@@ -55,14 +55,14 @@ class Section(NamedTuple):
 def render_report(
     title: str, summary: Sequence[tuple[str, str]], sections: Sequence[Section]
 ) -> str:
-    """Write one HTML page with its style and pictures inside it; nothing is fetched.
+    """Render an HTML page with its style and pictures inside it; it loads nothing else.
 
-    All text is escaped. Pictures are numbered through the page, and so are tables.
+    All text is escaped. Pictures and tables are numbered through the page, each from 1.
 
     Args:
       title: of the page.
-      summary: (what, value) pairs, the figures a reader came for.
-      sections: the rest, in order.
+      summary: (name, value) pairs, the main figures, at the top.
+      sections: the rest of the page, in order.
 
     Returns:
       The page.

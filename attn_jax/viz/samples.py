@@ -1,4 +1,4 @@
-"""What a random choice gives: locations and their crops, weights and one-hots."""
+"""Samples of a random choice: locations with their crops, and weights over items."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from attn_jax.viz import draw
 from attn_jax.viz.axes import series_colour, tidy
 from attn_jax.viz.checks import check_shapes
 
+# Inches.
 _IMAGE, _TILE, _GAP, _MARGIN, _HEAD = 1.85, 1.15, 0.1, 0.15, 0.24
 
 
@@ -20,21 +21,21 @@ def location_samples(
     size: float,
     titles: Sequence[str],
 ):
-    """Draw a row a spread: sampled locations on the image, then the crops at the first of them.
+    """Draw R rows: locations sampled with one spread, and the crops at the first of them.
 
     Args:
       image: [H, W, C] in [0, 1].
-      mean: [2], (x, y), of all rows.
+      mean: [2], (x, y), the same in all rows.
       locations: [R, N, 2], as (x, y) in [-1, 1].
-      crops: [R, n, h, w, C], at the first n of each row's locations.
-      size: the side of the square a crop covers, pixels.
+      crops: [R, n, h, w, C] in [0, 1], at the first n locations of each row.
+      size: the side of the square that a crop covers, pixels.
       titles: [R].
 
     Returns:
       A matplotlib figure.
 
     Raises:
-      ValueError: naming the argument whose shape does not fit.
+      ValueError: naming the argument whose shape is wrong.
     """
     lengths = check_shapes(
         image=(image, "H W C"),
@@ -63,11 +64,11 @@ def location_samples(
 
 
 def weight_bars(rows: Sequence[tuple[str, np.ndarray]], *, across: int = 3):
-    """Draw weights over the same few items, a panel each, on one scale from 0 to 1.
+    """Draw bar charts of weights over the same few items, all from 0 to 1.
 
     Args:
-      rows: (title, weights [L]).
-      across: panels side by side.
+      rows: (title, weights [L]) of each panel.
+      across: the number of panels side by side.
 
     Returns:
       A matplotlib figure.

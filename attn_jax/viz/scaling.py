@@ -1,4 +1,4 @@
-"""How a time grows with a size: a panel a size, a line a contestant, both axes logarithmic."""
+"""Times against sizes: one panel for each size that grows, one line for each implementation."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,13 +10,13 @@ _WIDTH, _HEIGHT = 2.7, 2.3
 
 
 class Growth(NamedTuple):
-    """One panel.
+    """One panel: the times of several implementations as one size grows.
 
     Attributes:
-      title: what is timed.
-      label: what grows.
+      title: the operation that is timed.
+      label: the name of the size that grows.
       sizes: [N], positive.
-      times: name -> [N], positive; the same names in every panel.
+      times: name of an implementation -> [N], positive; the same names in every panel.
     """
 
     title: str
@@ -26,17 +26,17 @@ class Growth(NamedTuple):
 
 
 def scaling(rows: Sequence[Sequence[Growth]], unit: str):
-    """Draw the panels in rows.
+    """Draw panels in rows, with logarithmic axes.
 
     Args:
-      rows: at least one, all as long.
+      rows: at least one; all have the same number of panels.
       unit: of the times.
 
     Returns:
       A matplotlib figure.
 
     Raises:
-      ValueError: if a line is not as long as its sizes.
+      ValueError: if there is not one time for each size.
     """
     for panel in (one for row in rows for one in row):
         for name, times in panel.times.items():
@@ -58,7 +58,7 @@ def scaling(rows: Sequence[Sequence[Growth]], unit: str):
 
 def _panel(axes, panel: Growth, unit: str) -> None:
     for k, (name, times) in enumerate(panel.times.items()):
-        marker = "osD^vP"[k % 6]  # told apart without colour too
+        marker = "osD^vP"[k % 6]  # lines differ by more than colour
         axes.plot(
             panel.sizes, times, color=series_colour(k), marker=marker, ms=4, lw=1.4, label=name
         )

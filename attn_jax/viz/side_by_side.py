@@ -1,4 +1,4 @@
-"""Several mechanisms on the same images: a row each, what every step attended to."""
+"""Several mechanisms on the same images: one row for each, with what every step attends to."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,38 +8,39 @@ import numpy as np
 from attn_jax.viz import draw
 from attn_jax.viz.attention import attended
 
+# Inches.
 _TILE, _GAP, _BETWEEN, _MARGIN, _LABEL, _HEAD = 0.62, 0.04, 0.2, 0.1, 1.2, 0.24
 
 
 class Strip(NamedTuple):
-    """One mechanism.
+    """One mechanism on N images: a row of the picture.
 
     Attributes:
       name: of the row.
-      kind, where, patch: of N images, as `attention` takes them.
-      said: [N], the class it gave.
+      kind, where, patch: as in `attention`.
+      predictions: [N], the predicted classes.
     """
 
     name: str
     kind: str
     where: np.ndarray
     patch: tuple[float, float]
-    said: np.ndarray
+    predictions: np.ndarray
 
 
 def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: np.ndarray):
-    """Draw the images on top, and below a row a mechanism with its steps on each.
+    """Draw the images, and below them one row for each mechanism with its steps on each image.
 
     Args:
       images: [N, H, W, C] in [0, 1].
-      strips: at least one, all of as many steps.
-      labels: [N], the classes.
+      strips: at least one; all have the same number of steps.
+      labels: [N], the true classes.
 
     Returns:
       A matplotlib figure.
 
     Raises:
-      ValueError: if a strip is not of N images.
+      ValueError: if a strip does not have N images.
     """
     for strip in strips:
         if len(strip.where) != len(images):
@@ -57,8 +58,8 @@ def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: np.ndarray
         draw.show(draw.panel(figure, left, _MARGIN + _HEAD, _TILE, _TILE), image)
         for r, strip in enumerate(strips, start=1):
             top = _MARGIN + r * row
-            right = strip.said[n] == labels[n]
-            verdict = f"{'✓' if right else '✗'} read {strip.said[n]}"
+            right = strip.predictions[n] == labels[n]
+            verdict = f"{'✓' if right else '✗'} read {strip.predictions[n]}"
             colour = draw.INK if right else draw.WARNING
             draw.write(figure, left, top + 0.06, verdict, fontsize=7, color=colour)
             for t in range(steps):

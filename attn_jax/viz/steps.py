@@ -1,4 +1,4 @@
-"""How the error falls with the number of glimpses."""
+"""The error after each glimpse."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ from attn_jax.viz import draw
 from attn_jax.viz.axes import scale_y, series_colour, tidy
 from attn_jax.viz.checks import check_shapes
 
+# (errors [T], lower ends [T], upper ends [T]); no band is drawn where the ends are None.
 Series = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
@@ -18,19 +19,19 @@ def error_by_glimpse(
     *,
     label: str = "error",
 ):
-    """Draw the error after each glimpse, with the band of its interval.
+    """Draw the error after each glimpse, with its confidence interval as a band.
 
     Args:
       errors: [T], fractions in [0, 1]; or several series, name -> (errors, low, high).
-      low: [T], the interval's lower end, or None for no band.
-      high: [T], its upper end.
-      label: what to call a single series.
+      low: [T], the lower ends of the intervals; None: no band.
+      high: [T], their upper ends.
+      label: the name of a single series.
 
     Returns:
       A matplotlib figure; the legend gives the error after the last glimpse.
 
     Raises:
-      ValueError: naming the series whose shapes or values do not fit.
+      ValueError: naming the series whose shapes are wrong or whose errors are no fractions.
     """
     series = errors if isinstance(errors, Mapping) else {label: (errors, low, high)}
     if not series:
@@ -51,7 +52,7 @@ def error_by_glimpse(
 
 
 def _checked(name: str, errors, low, high) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hold one series to its shapes and range; where there is no interval it has no width."""
+    """Check the shapes and the range of one series; a missing interval gets the width 0."""
     if (low is None) != (high is None):
         raise ValueError(f"low and high of {name!r} must be given together; got one of them")
     low, high = (errors, errors) if low is None else (low, high)
@@ -66,7 +67,7 @@ def _draw(axes, name: str, errors, low, high, index: int) -> None:
     colour = series_colour(index)
     glimpses = np.arange(1, len(errors) + 1)
     text = f"{name}: {100 * errors[-1]:.2f} % after {len(errors)}"
-    marker = "osD^vP"[index % 6]  # told apart without colour too
+    marker = "osD^vP"[index % 6]  # series differ by more than colour
     if np.any(high > low):
         axes.fill_between(glimpses, low, high, color=colour, alpha=0.18, lw=0)
     axes.plot(glimpses, errors, color=colour, lw=1.6, marker=marker, ms=5, label=text)

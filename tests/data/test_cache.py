@@ -1,4 +1,4 @@
-"""A cache never changes what is read, and never gets in the way."""
+"""A cache never changes what is read, and never makes reading fail."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def check(got: dict[str, np.ndarray]) -> None:
         np.testing.assert_array_equal(got[name], array)
 
 
-def test_built_once_and_left_whole(home: Path):
+def test_arrays_are_built_once(home: Path):
     build, calls = counted()
     for _ in range(3):
         check(cached("name", "1", build))
@@ -41,7 +41,7 @@ def test_built_once_and_left_whole(home: Path):
     assert [file.name for file in home.iterdir()] == ["name.npz"]
 
 
-def test_another_stamp_replaces_it(home: Path):
+def test_another_stamp_replaces_the_file(home: Path):
     build, calls = counted()
     for stamp in ("1", "2", "2", "1"):
         check(cached("name", stamp, build))
@@ -50,7 +50,7 @@ def test_another_stamp_replaces_it(home: Path):
 
 
 @pytest.mark.parametrize("damage", ["empty", "words", "half", "bits", "directory"])
-def test_a_damaged_one_is_built_anew(damage: str, home: Path):
+def test_a_damaged_file_is_built_again(damage: str, home: Path):
     build, calls = counted()
     check(cached("name", "1", build))
     path = home / "name.npz"
@@ -69,7 +69,9 @@ def test_a_damaged_one_is_built_anew(damage: str, home: Path):
     assert [file.name for file in home.iterdir()] == ["name.npz"]
 
 
-def test_it_may_be_unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_directory_that_cannot_be_written_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "file").write_text("a file, where a directory is wanted")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     build, calls = counted()
@@ -78,7 +80,7 @@ def test_it_may_be_unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert len(calls) == 2
 
 
-def test_what_is_fast_or_large_is_not_stored(home: Path):
+def test_arrays_that_are_fast_to_build_or_large_are_not_stored(home: Path):
     build, _ = counted()
     check(cached("fast", "1", build, seconds=60.0))
     check(cached("large", "1", build, limit=100))

@@ -1,4 +1,4 @@
-"""Rendered dates are read back by patterns of the tests' own, on every day of the calendar."""
+"""Rendered dates are parsed again by patterns that the tests write out themselves."""
 
 import inspect
 import re
@@ -83,8 +83,8 @@ def test_formats_are_named_by_what_they_make_of_a_day():
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_a_text_reads_back_as_its_day_and_spans_are_where_it_is_read(name: str):
-    years = (1900, 1999, 2000, 2004, 2099)  # 2000 and 2004 have a 29 February, 1900 has none
+def test_a_text_parses_as_its_day_and_spans_are_where_it_is_parsed(name: str):
+    years = (1900, 1999, 2000, 2004, 2099)  # 2000 and 2004 are leap years, 1900 is not
     days = [day for day in CALENDAR if day.year in years or (day.month, day.day) == (9, 27)]
     for day in days:
         text, spans = render(day, name)
@@ -102,7 +102,7 @@ def test_a_text_reads_back_as_its_day_and_spans_are_where_it_is_read(name: str):
         assert spans == [*of_year, (0, 0), *of_month, (0, 0), *of_day]
 
 
-def test_no_two_days_of_the_calendar_look_alike():
+def test_no_two_days_have_the_same_text():
     assert CALENDAR[-1] == date(2099, 12, 31)
     characters, longest = set(), 0
     bare = inspect.unwrap(render)  # checked annotations would take ten times as long
@@ -130,7 +130,7 @@ def test_known_years_in_words_and_days():
     assert render(date(2000, 2, 29), "tue 3 mar 1998")[0] == "tue 29 feb 2000"
 
 
-def test_splits_have_the_stated_form_and_no_day_twice(source: DateSource):
+def test_splits_have_the_documented_form_and_share_no_day(source: DateSource):
     for split, n in zip(source[:3], (40_000, 1_000, 2_000), strict=True):
         shapes = [(n, dates.MAX_LENGTH), (n,), (n, 10), (n, 10, 2), (n,)]
         assert [array.shape for array in split] == shapes
@@ -152,7 +152,7 @@ def test_examples_are_rendered_days(source: DateSource):
             assert split.spans[i].tolist() == [list(span) for span in spans]
 
 
-def test_days_come_again_when_they_run_out():
+def test_a_split_larger_than_its_days_repeats_them():
     source = dates.load_dates(train=7, validation=73_040, test=6)
     train, validation, test = (Counter(dates.decode_output(split.targets)) for split in source[:3])
     assert sorted(train.values()) == [2, 2, 3]
@@ -167,7 +167,7 @@ def test_formats_are_uniform(source: DateSource):
         assert np.bincount(split.formats, minlength=len(FORMATS)).min() > 0
 
 
-def test_the_seed_says_everything(source: DateSource):
+def test_the_seed_determines_the_data(source: DateSource):
     assert texts_of(source.test)[:3] == GOLDEN
     fewer, other = (dates.load_dates(train=300, seed=seed) for seed in (0, 1))
     for split, same, changed in zip(source[:3], fewer[:3], other[:3], strict=True):
@@ -181,7 +181,7 @@ def test_the_seed_says_everything(source: DateSource):
 GOLDEN = ["june 1959, sunday the 7th", "3-oct-2024", "december 2073, saturday the 23rd"]
 
 
-def test_codes_and_texts():
+def test_texts_are_encoded_and_codes_decoded():
     codes, lengths = dates.encode_input(["3 mar", "", "1"], length=6)
     padded = ("3 mar\0", "\0" * 6, "1\0\0\0\0\0")
     assert codes.tolist() == [[INPUT.index(character) for character in text] for text in padded]
@@ -211,12 +211,12 @@ def test_characters_outside_the_vocabulary_are_named(text: str):
         ({"test": 73_000, "validation": 49}, "test \\+ validation must be at most 73048, .*73049"),
     ],
 )
-def test_refused(options: dict, message: str):
+def test_arguments_out_of_range_are_refused(options: dict, message: str):
     with pytest.raises(ValueError, match=message):
         dates.load_dates(**options)
 
 
-def test_other_misuse():
+def test_texts_codes_and_days_out_of_range_are_refused():
     with pytest.raises(ValueError, match="texts must be at most 3 characters long; got 'march'"):
         dates.encode_input(["may", "march"], length=3)
     with pytest.raises(ValueError, match="codes must lie in 0 to 10; got 3 to 11"):

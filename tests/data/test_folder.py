@@ -1,4 +1,4 @@
-"""Class folders of pictures."""
+"""Image files in class folders."""
 
 from pathlib import Path
 

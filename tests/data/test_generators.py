@@ -1,4 +1,4 @@
-"""Composed images equal what a plain numpy paste gives, to the last bit."""
+"""Composed images equal those of a plain numpy paste, to the last bit."""
 
 import functools
 
@@ -11,8 +11,8 @@ from attn_jax.data import (
     TASKS,
     centered,
     cluttered,
+    compose_split,
     from_uint8,
-    frozen,
     make_generator,
     paste,
     translated,
@@ -28,7 +28,9 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def images() -> jax.Array:
-    levels = np.random.default_rng(0).integers(1, 256, (12, H, W, 2))  # no zeros: places show
+    levels = np.random.default_rng(0).integers(
+        1, 256, (12, H, W, 2)
+    )  # no zeros, so that the digit is told from the canvas
     return jnp.asarray(levels, jnp.uint8)
 
 
@@ -51,7 +53,7 @@ def pasted(patch: np.ndarray, row: int, column: int, size: int) -> np.ndarray:
 
 
 def corner(canvas: np.ndarray) -> tuple[int, int]:
-    """The first row and column with a pixel."""
+    """The first row and the first column that are not black."""
     lit = np.asarray(canvas).any(-1)
     return int(lit.any(1).argmax()), int(lit.any(0).argmax())
 
@@ -67,13 +69,13 @@ def test_from_uint8_keeps_every_level():
 
 
 @pytest.mark.parametrize("offset", [(0, 0), (3, 5), (-2, 7), (8, -3), (-H, 2), (SIZE, SIZE)])
-def test_paste_copies_bits_and_cuts_what_sticks_out(offset: tuple[int, int]):
+def test_paste_copies_bits_and_cuts_off_what_lies_outside(offset: tuple[int, int]):
     patch = np.random.default_rng(1).standard_normal((H, W, 2)).astype(np.float32)
     canvas = paste(jnp.asarray(patch), jnp.array(offset), SIZE)
     np.testing.assert_array_equal(canvas, pasted(patch, *offset, SIZE))
 
 
-def test_paste_moves_a_gradient_back_to_the_patch():
+def test_the_gradient_of_paste_reaches_the_patch():
     def middle(patch: jax.Array) -> jax.Array:
         return paste(patch, jnp.array([2, 2]), 5)[3, 3, 0]
 
@@ -82,7 +84,7 @@ def test_paste_moves_a_gradient_back_to_the_patch():
     assert gradient.sum() == 1
 
 
-def test_centered_without_shift_draws_nothing(images: jax.Array):
+def test_centered_without_shift_does_not_depend_on_the_key(images: jax.Array):
     canvas = centered(keys(1)[0], images[0], size=SIZE)
     expected = pasted(np.asarray(from_uint8(images[0])), 1, 2, SIZE)
     np.testing.assert_array_equal(canvas, expected)
@@ -106,7 +108,7 @@ def test_centered_reaches_every_shift_and_cuts_at_the_border(images: jax.Array):
     assert {np.asarray(canvas).tobytes() for canvas in canvases} == possible
 
 
-def test_translated_reaches_every_whole_placement_and_no_other(images: jax.Array):
+def test_translated_reaches_every_place_inside_the_canvas_uniformly(images: jax.Array):
     canvases = np.asarray(
         jax.jit(jax.vmap(lambda key: translated(key, images[3], size=SIZE)))(keys(1000))
     )
@@ -121,7 +123,7 @@ def test_translated_reaches_every_whole_placement_and_no_other(images: jax.Array
 
 
 def replay(key: jax.Array, digit: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """cluttered() again in numpy, with the same draws: sum in integers, then clip."""
+    """Compute `cluttered` in numpy with the same draws: sum integers, then clip."""
     a_piece = [len(others), H - 1, W - 1, SIZE - 1, SIZE - 1]
     below = jnp.array([SIZE - H + 1, SIZE - W + 1] + 3 * a_piece)
     draws = np.asarray(jax.random.randint(key, (17,), 0, below))
@@ -131,7 +133,7 @@ def replay(key: jax.Array, digit: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.minimum(total, 255)
 
 
-def test_cluttered_is_the_numpy_sum_clipped(images: jax.Array):
+def test_cluttered_is_the_clipped_sum_of_numpy(images: jax.Array):
     compose = jax.jit(functools.partial(cluttered, **OPTIONS["cluttered"]))
     for key in keys(8):
         canvas = np.asarray(compose(key, images[0], images))
@@ -155,7 +157,7 @@ def test_bright_clutter_is_clipped_at_one():
     assert set(np.unique(canvas)) == {0.0, 1.0}
 
 
-def test_no_pieces_leave_a_translated_digit(images: jax.Array):
+def test_cluttered_without_pieces_is_a_translated_digit(images: jax.Array):
     canvas = cluttered(keys(1)[0], images[0], images, size=SIZE, pieces=0, piece=2)
     assert (np.asarray(canvas) > 0).sum() == images[0].size
 
@@ -172,7 +174,7 @@ def test_pieces_come_from_all_images_and_all_their_places():
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_floats_give_what_levels_give(task: str, images: jax.Array):
+def test_float_images_give_the_same_as_uint8_images(task: str, images: jax.Array):
     compose = jax.jit(functools.partial(TASKS[task], **OPTIONS[task]))
     unit = from_uint8(images)
     for key in keys(3):
@@ -195,7 +197,7 @@ def test_an_example_does_not_depend_on_its_batch(task: str, images: jax.Array):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_jit_changes_nothing_and_keys_matter(task: str, images: jax.Array):
+def test_jit_changes_no_bit_and_another_key_changes_the_images(task: str, images: jax.Array):
     generate = make_generator(task, **OPTIONS[task])
     ids = jnp.arange(6)
     plain = np.asarray(generate(keys(6), images, ids))
@@ -204,7 +206,7 @@ def test_jit_changes_nothing_and_keys_matter(task: str, images: jax.Array):
     assert (jitted(task)(keys(6, seed=1), images, ids) != plain).any()
 
 
-def test_defaults_are_the_papers(images: jax.Array):
+def test_the_default_canvas_sizes_are_the_papers(images: jax.Array):
     digits = jnp.zeros((3, 28, 28, 1), jnp.uint8)
     shapes = {
         task: jax.eval_shape(make_generator(task), keys(2), digits, jnp.array([0, 2])).shape[1:]
@@ -218,18 +220,18 @@ def test_defaults_are_the_papers(images: jax.Array):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_frozen_is_reproducible_and_exact(task: str, images: jax.Array):
+def test_a_composed_split_is_reproducible_and_exact(task: str, images: jax.Array):
     generate, key = jitted(task), jax.random.key(4)
-    made = frozen(generate, key, np.asarray(images), batch=5)
+    made = compose_split(generate, key, np.asarray(images), batch=5)
     assert made.shape == (12, SIZE, SIZE, 2)
     assert made.dtype == np.uint8
-    np.testing.assert_array_equal(made, frozen(generate, key, images, batch=6))
+    np.testing.assert_array_equal(made, compose_split(generate, key, images, batch=6))
     folded = jnp.stack([jax.random.fold_in(key, i) for i in range(12)])
     halves = [generate(folded[i : i + 6], images, jnp.arange(i, i + 6)) for i in (0, 6)]
     live = np.concatenate(halves)
     np.testing.assert_array_equal(made, np.rint(255 * live))
     np.testing.assert_array_equal(from_uint8(made), live)
-    assert (made != frozen(generate, jax.random.key(5), images, batch=6)).any()
+    assert (made != compose_split(generate, jax.random.key(5), images, batch=6)).any()
 
 
 @pytest.mark.parametrize(
@@ -245,13 +247,15 @@ def test_frozen_is_reproducible_and_exact(task: str, images: jax.Array):
         ("cluttered", {"size": 9, "piece": 2, "pieces": -1}, "pieces must be at least 0; got -1"),
     ],
 )
-def test_refused_while_tracing(task: str, options: dict, message: str, images: jax.Array):
+def test_options_out_of_range_are_refused_while_tracing(
+    task: str, options: dict, message: str, images: jax.Array
+):
     generate = jax.jit(make_generator(task, **options))
     with pytest.raises(ValueError, match=message):
         generate(keys(2), images, jnp.arange(2))
 
 
-def test_other_misuse():
+def test_names_and_dtypes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"one of centered, .*got 'clutered'; did you mean 'clut"):
         make_generator("clutered")
     with pytest.raises(ValueError, match="shift is for the task 'centered', not 'translated'"):

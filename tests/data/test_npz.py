@@ -1,4 +1,4 @@
-"""npz files: Keras's layout, and what is refused."""
+"""Files of arrays as Keras stores them, and which are refused."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_npz_round_trip(tmp_path: Path):
     assert source.description.startswith("data.npz: 36 train, 4 validation, 7 test; the last")
 
 
-def test_npz_of_ten_thousand_holds_out_five_thousand(tmp_path: Path):
+def test_of_ten_thousand_images_five_thousand_are_for_validation(tmp_path: Path):
     source = load_source("npz", saved(tmp_path, **arrays(n=10_000)))
     assert [len(split.labels) for split in source[:3]] == [5_000, 5_000, 7]
 
@@ -111,7 +111,7 @@ def test_npz_may_name_the_number_of_classes(tmp_path: Path):
         load_source("npz", tmp_path / "data.npz", num_classes=2)
 
 
-def test_check_images_leaves_what_is_in_form_alone():
+def test_check_images_copies_nothing_that_has_its_form():
     images, labels = np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1], np.int64)
     checked = check_images(images, labels, 2, "here")
     assert checked.images is images

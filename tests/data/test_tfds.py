@@ -1,4 +1,4 @@
-"""Prepared TFDS directories, read without TensorFlow."""
+"""Data sets that TFDS has prepared, read without TensorFlow."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from tests.source_checks import check_form, refuses, same
 
 
 def prepared(root: Path, splits: dict[str, int], channels: int = 1) -> Path:
-    """A data set that TFDS writes, from a builder of our own: no TensorFlow needed."""
+    """Let TFDS write a data set, with a builder that does not need TensorFlow."""
     import tensorflow_datasets as tfds
 
     class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):

@@ -1,4 +1,4 @@
-"""Alignments: every character has its row or column, and what decides it is framed."""
+"""Alignments: every character has a row or a column, and spans are framed."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from attn_jax.viz import Alignment, alignment, to_png
 
 
-def test_rows_are_said_columns_are_read_and_spans_are_framed():
+def test_rows_are_outputs_columns_are_inputs_and_spans_are_framed():
     weights = np.arange(6.0).reshape(2, 3) / 6
     spans = np.array([[1, 3], [0, 0]])
     figure = alignment(
@@ -26,7 +26,10 @@ def test_rows_are_said_columns_are_read_and_spans_are_framed():
     ("given", "message"),
     [
         ([], "alignments must hold at least one; got none"),
-        ([Alignment("abc", "xy", np.ones((3, 2)))], r"weights must be \[2, 3\] for 'xy' of 'abc'"),
+        (
+            [Alignment("abc", "xy", np.ones((3, 2)))],
+            r"weights must be \[2, 3\] for 'xy' from 'abc'",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(given, message):

@@ -1,4 +1,4 @@
-"""The moving picture of one rollout."""
+"""The animation of one rollout."""
 
 import io
 
@@ -15,13 +15,13 @@ def gif(case, **options):
     return viz.rollout_gif(case.images[0], case.locations[0], case.glimpses[0], **arguments)
 
 
-def beliefs(steps, classes):
+def probabilities(steps, classes):
     odds = np.random.default_rng(1).uniform(size=(steps, classes))
     return odds / odds.sum(1, keepdims=True)
 
 
-def test_a_frame_a_glimpse_looping_and_the_last_held(rollout):
-    data = gif(rollout(), probabilities=beliefs(3, 10))
+def test_each_glimpse_is_a_frame_and_the_last_stays_longer(rollout):
+    data = gif(rollout(), probabilities=probabilities(3, 10))
     moving = Image.open(io.BytesIO(data))
     assert (moving.format, moving.n_frames, moving.info["loop"]) == ("GIF", 3, 0)
     durations = []
@@ -42,7 +42,7 @@ def test_white_stays_white_and_black_black(rollout):
 
 def test_the_same_arguments_give_the_same_small_file(rollout):
     case = rollout(n=1, steps=8, scales=3, g=12, size=60)
-    options = {"sizes": viz.patch_sizes(12, 3), "probabilities": beliefs(8, 10)}
+    options = {"sizes": viz.patch_sizes(12, 3), "probabilities": probabilities(8, 10)}
     first, second = (gif(case, **options) for _ in range(2))
     assert first == second
     assert len(first) < 400_000
@@ -57,10 +57,10 @@ def test_only_what_the_finest_patches_covered_is_seen():
     np.testing.assert_allclose(shown[~expected], [animation.UNSEEN] * 40, atol=1e-6)
 
 
-def test_bars_are_optional_and_of_many_classes_the_likely_are_shown(rollout):
+def test_bars_are_optional_and_few_where_there_are_many_classes(rollout):
     case = rollout(n=1, steps=1)
     names = [f"class {i}" for i in range(100)]
-    wide = Image.open(io.BytesIO(gif(case, probabilities=beliefs(1, 100), class_names=names)))
+    wide = Image.open(io.BytesIO(gif(case, probabilities=probabilities(1, 100), class_names=names)))
     assert wide.width > Image.open(io.BytesIO(gif(case))).width
 
 

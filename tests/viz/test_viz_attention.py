@@ -1,4 +1,4 @@
-"""Where a mechanism looks: light where the weights are, outlines where the glimpse is."""
+"""Where a mechanism attends: bright where the weights are, outlined where the glimpse is."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def outlines(figure):
     ]
 
 
-def test_weights_light_the_place_they_are_of():
+def test_an_image_is_bright_where_its_weights_are():
     where = np.zeros((2, 1, 2, 3))
     where[:, 0, 1, 2] = 1.0
     figure = attention(IMAGES, where, kind="weights")
@@ -46,7 +46,7 @@ def test_a_transform_is_outlined_where_it_puts_the_corners():
 @pytest.mark.parametrize(
     ("where", "kind", "message"),
     [
-        (np.ones((2, 1, 3)), "smell", "kind must be one of weights, point, theta; got 'smell'"),
+        (np.ones((2, 1, 3)), "grid", "kind must be one of weights, point, theta; got 'grid'"),
         (np.ones((2, 1, 3)), "weights", r"where must be \[2, T, ...\] of rank 4 for 'weights'"),
         (np.ones((3, 1, 2)), "point", r"got shape \[3, 1, 2\]"),
     ],

@@ -22,7 +22,7 @@ def names(axes):
     return [] if axes.get_legend() is None else [t.get_text() for t in axes.get_legend().texts]
 
 
-def test_a_quantity_has_one_panel_for_train_and_validation():
+def test_train_and_validation_share_a_panel():
     figure = viz.learning_curves(ROWS)
     assert titles(figure) == ["loss", "error", "lr"]
     loss, error, rate = figure.axes
@@ -44,9 +44,16 @@ def test_axes_are_logarithmic_only_where_values_fall_far():
     assert scales == ["log", "log", "linear", "linear", "linear"]
 
 
-def test_errors_are_in_percent():
-    error = viz.learning_curves(ROWS).axes[1]
-    assert error.yaxis.get_major_formatter()(0.05) == "5 %"
+def label(axes, value):
+    return axes.yaxis.get_major_formatter()(value)
+
+
+def test_fractions_are_in_percent_and_nothing_else_is():
+    rows = [{"step": 1, "validation/exact": 0.5, "train/token_error": 0.1, "train/reward": 0.5}]
+    loss, error, _ = viz.learning_curves(ROWS).axes
+    exact, token_error, reward = viz.learning_curves(rows).axes
+    assert [label(axes, 0.05) for axes in (error, exact, token_error)] == ["5 %"] * 3
+    assert [label(axes, 0.05) for axes in (loss, reward)] == ["0.05"] * 2
 
 
 def test_keys_may_be_missing_and_values_not_finite():
@@ -74,7 +81,7 @@ def test_rows_without_step_or_numbers_are_refused():
         viz.learning_curves([])
 
 
-def test_error_by_glimpse_counts_from_one_and_says_the_last():
+def test_error_by_glimpse_counts_from_one_and_names_the_last():
     figure = viz.error_by_glimpse(
         *np.array([[0.5, 0.2], [0.4, 0.1], [0.6, 0.3]]), label="at the mean"
     )

@@ -1,24 +1,24 @@
-"""The diagram of the recurrence: as many boxes and arrows as things that lead to others."""
+"""The diagram of the recurrence: its boxes, arrows and symbols."""
 
 import pytest
 
 from attn_jax.viz import recurrence, to_png
 
 
-def of(figure, gid):
+def patches(figure, gid):
     return [patch for patch in figure.axes[0].patches if patch.get_gid() == gid]
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_each_moment_has_two_boxes_and_each_thing_leads_on(steps):
+def test_each_step_has_two_boxes_five_arrows_and_four_symbols(steps):
     figure = recurrence(steps)
-    assert len(of(figure, "box")) == 2 * steps
-    # x to f_att, f_att to core, core to o, s to f_att, s to core; and the last s leads on
-    assert len(of(figure, "arrow")) == 5 * steps + 1
-    said = {text.get_text() for text in figure.axes[0].texts}
+    assert len(patches(figure, "box")) == 2 * steps
+    # x to f_att, f_att to core, core to o, s to f_att, s to core; and one from the last core
+    assert len(patches(figure, "arrow")) == 5 * steps + 1
+    symbols = {text.get_text() for text in figure.axes[0].texts}
     for t in range(1, steps + 1):
-        assert {f"$x_{t}$", f"$x'_{t}$", f"$o_{t}$", f"$s_{t}$"} <= said
-    assert "$s_0$" in said and f"$x_{steps + 1}$" not in said
+        assert {f"$x_{t}$", f"$x'_{t}$", f"$o_{t}$", f"$s_{t}$"} <= symbols
+    assert "$s_0$" in symbols and f"$x_{steps + 1}$" not in symbols
     assert to_png(figure).startswith(b"\x89PNG")
 
 

@@ -13,12 +13,12 @@ from attn_jax.viz import axes, draw
 from attn_jax.viz.checks import check_shapes
 
 
-def test_the_names_of_the_room():
+def test_the_public_names_are_sorted_and_exist():
     assert sorted(viz.__all__) == viz.__all__
     assert all(hasattr(viz, name) for name in viz.__all__)
 
 
-def test_importing_the_room_does_not_import_matplotlib():
+def test_importing_viz_does_not_import_matplotlib():
     code = "import sys, attn_jax.viz; print({'matplotlib', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
@@ -53,7 +53,7 @@ def test_patch_sizes():
     assert draw.patch_sizes(4, 2, ratio=1.5) == (4.0, 6.0)
 
 
-def test_check_shapes_reads_one_letter_as_one_length():
+def test_a_letter_is_the_same_length_in_every_shape():
     lengths = check_shapes(a=(np.zeros((2, 3)), "N T"), b=(np.zeros((3, 2)), "T 2"))
     assert lengths == {"N": 2, "T": 3}
 
@@ -82,7 +82,7 @@ def test_grey_and_colour_are_shown_on_a_fixed_range():
 
 
 @pytest.mark.parametrize("points", [np.zeros((7, 2)), np.linspace(0, 0.3, 16).reshape(8, 2)])
-def test_spread_parts_crowded_points(points):
+def test_spread_moves_crowded_points_apart(points):
     moved = draw.spread(points, gap=1.0)
     apart = np.linalg.norm(moved[:, None] - moved, axis=-1) + 9 * np.eye(len(points))
     assert apart.min() > 0.9

@@ -1,11 +1,11 @@
-"""Rows of estimates, side by side."""
+"""The forest plot."""
 
 import pytest
 
 from attn_jax.viz import Column, forest, to_png
 
 
-def test_every_row_has_a_dot_in_every_linear_column_and_where_positive_in_a_log_one():
+def test_values_are_dots_but_a_log_axis_leaves_out_those_not_positive():
     labels = ["a", "b", "c"]
     figure = forest(
         labels, [Column("x", [0.1, -0.2, 0.0], [0.1] * 3), Column("y", [1, 0, 9], log=True)]

@@ -1,4 +1,4 @@
-"""The table of mechanisms: where each looks on the image, and what it read beside it."""
+"""The table of mechanisms: where each attends, and what it reads."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def marks(axes, gid):
     return [line for line in axes.lines if line.get_gid() == gid]
 
 
-def test_a_cell_has_the_image_and_what_was_read_in_the_light_of_its_maximum():
+def test_a_cell_has_the_image_and_what_was_read_divided_by_its_maximum():
     seen = np.array([[[0.1], [0.2]]])
     one = Mechanism("a title", "an equation", np.full((2, 4), 1 / 8), seen=seen)
     figure = mechanism_table(IMAGE, [[one]])
@@ -22,7 +22,7 @@ def test_a_cell_has_the_image_and_what_was_read_in_the_light_of_its_maximum():
     assert to_png(figure).startswith(b"\x89PNG")
 
 
-def test_samples_and_their_mean_are_where_they_should_be():
+def test_samples_and_their_mean_are_drawn_at_their_locations():
     samples, mean = np.array([[-1.0, 0.0], [1.0, 1.0]]), np.array([0.0, 0.5])
     one = Mechanism("", "", np.zeros(2), "point", samples=samples, mean=mean)
     axes = mechanism_table(IMAGE, [[one]]).axes[0]
@@ -32,7 +32,7 @@ def test_samples_and_their_mean_are_where_they_should_be():
     assert [patch.get_gid() for patch in axes.patches] == ["glimpse"]
 
 
-def test_a_fine_map_is_not_parted_and_an_input_is_only_shown():
+def test_a_fine_map_has_no_grid_and_a_cell_may_show_the_image_alone():
     fine, plain = Mechanism("", "", np.full((16, 16), 1 / 256)), Mechanism("", "")
     figure = mechanism_table(IMAGE, [[fine, plain]])
     assert [len(axes.lines) for axes in figure.axes] == [0, 0]

@@ -1,4 +1,4 @@
-"""The paths: what is drawn, where, and what is refused."""
+"""Glimpse paths: what is drawn, where, and what is refused."""
 
 import io
 
@@ -48,7 +48,7 @@ def test_the_patches_are_shown_as_they_are(rollout):
     np.testing.assert_allclose(strip[-5:-1, 5:9, 0], case.glimpses[0, 1, 0, ..., 0], atol=1e-6)
 
 
-def test_a_wrong_answer_is_marked_and_not_by_colour_only(rollout):
+def test_a_wrong_prediction_is_marked_and_not_by_colour_only(rollout):
     case = rollout(n=2)
     case.labels, case.predictions = np.array([3, 1]), np.array([3, 7])
     right, wrong = drawn(case).texts
@@ -95,5 +95,7 @@ def test_bad_shapes_are_named(rollout, name, shape, message):
 
 @pytest.mark.parametrize("sizes", [(4.0,), (4.0, -8.0)])
 def test_sizes_must_fit_the_scales(rollout, sizes):
-    with pytest.raises(ValueError, match="sizes must be 2 positive pixels, one a scale; got"):
+    with pytest.raises(
+        ValueError, match="sizes must be 2 positive pixels, one for each scale; got"
+    ):
         drawn(rollout(), sizes)

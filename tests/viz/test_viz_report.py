@@ -1,4 +1,4 @@
-"""The page: well formed, self-contained, escaped."""
+"""The report page: well formed, self-contained, escaped."""
 
 import base64
 from html.parser import HTMLParser
@@ -14,7 +14,7 @@ NASTY = "<script>alert(\"x\")</script> & 'quoted' https://example.org"
 
 
 class Page(HTMLParser):
-    """Hold every tag to its end, and keep tags, attributes and text."""
+    """Check that every tag is closed, and collect tags, attributes and text."""
 
     def __init__(self, page):
         super().__init__()

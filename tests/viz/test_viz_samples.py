@@ -20,7 +20,7 @@ def arguments(rows=2, samples=5, shown=3):
     }
 
 
-def test_each_row_has_its_dots_a_square_a_crop_and_the_mean():
+def test_each_row_has_dots_squares_crops_and_the_mean():
     given = arguments()
     figure = location_samples(**given)
     assert len(figure.axes) == 2 * (1 + 3)

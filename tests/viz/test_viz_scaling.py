@@ -1,4 +1,4 @@
-"""Growth: a line a contestant in every panel, on logarithmic axes."""
+"""Times against sizes: one line for each implementation, on logarithmic axes."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ PANEL = Growth(
 )
 
 
-def test_every_panel_has_a_line_a_contestant():
+def test_every_panel_has_a_line_for_each_implementation():
     figure = scaling([[PANEL, PANEL], [PANEL, PANEL]], "ms")
     assert len(figure.axes) == 4
     for axes in figure.axes:

@@ -1,4 +1,4 @@
-"""Mechanisms side by side: a tile a step, and a verdict on every image."""
+"""Mechanisms side by side: a tile for each step, and the prediction for each image."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ POINTS = Strip("points", "point", np.zeros((2, 3, 2)), (0.5, 0.5), np.array([7, 
 WEIGHTS = Strip("weights", "weights", np.ones((2, 3, 2, 2)), (0.5, 0.5), np.array([7, 2]))
 
 
-def test_every_step_of_every_mechanism_has_a_tile_and_every_answer_a_verdict():
+def test_every_step_has_a_tile_and_every_prediction_a_mark():
     figure = side_by_side(IMAGES, [POINTS, WEIGHTS], np.array([7, 2]))
     assert len(figure.axes) == 2 * (1 + 2 * 3)
     outlined = [axes for axes in figure.axes if axes.patches]

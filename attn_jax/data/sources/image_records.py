@@ -1,4 +1,4 @@
-"""Images as folders of records: read whole like any other source, or streamed in training."""
+"""Images in folders of records: loaded like those of any other source, or streamed."""
 
 import os
 from pathlib import Path
@@ -68,7 +68,7 @@ def load_records(path: str | os.PathLike) -> Source:
 
     Raises:
       FileNotFoundError: if there is no such folder, or its writing was interrupted.
-      ValueError: if its records are damaged, fewer than their index says, or no images.
+      ValueError: if its records are damaged, fewer than the index says, or not images with labels.
       ModuleNotFoundError: if array_record is not installed.
     """
     streamed = open_stream(path)

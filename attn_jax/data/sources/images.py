@@ -1,4 +1,4 @@
-"""What every source gives, and the one gate that all of them pass."""
+"""The form of data that every source returns, and the checks that all of them share."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Images(NamedTuple):
-    """One split.
+    """N images with labels: one split.
 
     Attributes:
       images: uint8 [N, H, W, C].
@@ -21,9 +21,9 @@ class Source(NamedTuple):
     """A data set in three splits.
 
     Attributes:
-      train, validation, test: the splits, of one image shape.
+      train, validation, test: the splits; all images have one shape.
       num_classes: at least 2.
-      name: which reader it came from.
+      name: of the reader in SOURCES.
       description: one line: what was loaded and how it was split.
     """
 
@@ -36,16 +36,16 @@ class Source(NamedTuple):
 
 
 def check_images(images: np.ndarray, labels: np.ndarray, num_classes: int, where: str) -> Images:
-    """One split in the library's form, or an error that says what is wrong with it.
+    """Check the images and labels of a split, and convert them to the form of `Images`.
 
     Args:
       images: [N, H, W] or [N, H, W, C], uint8 or float in [0, 1] (stored as round(255 x)).
       labels: integers [N] or [N, 1], in [0, num_classes).
       num_classes: at least 2.
-      where: names the split in messages.
+      where: the name of the split in messages.
 
     Raises:
-      ValueError: naming what was expected and what came.
+      ValueError: naming what was expected and what was found.
 
     >>> check_images(np.ones((2, 4, 4)), np.array([0, 1]), 2, "x_train").images[0, 0, 0]
     array([255], dtype=uint8)
@@ -68,6 +68,7 @@ def check_images(images: np.ndarray, labels: np.ndarray, num_classes: int, where
 
 
 def _check_pixels(images: np.ndarray, where: str) -> np.ndarray:
+    """Check images and convert them to uint8 [N, H, W, C]."""
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4:
@@ -90,7 +91,7 @@ def _check_pixels(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def check_source(source: Source) -> Source:
-    """The source itself, if its splits have one image shape.
+    """Return the source if the images of all splits have one shape.
 
     Raises:
       ValueError: naming the splits that differ and their shapes.
@@ -106,11 +107,13 @@ def check_source(source: Source) -> Source:
 
 
 def hold_out(train: Images, where: str) -> tuple[Images, Images]:
-    """The training images without their last part, and that part, for validation.
+    """Part the training images into those for training and the last ones, for validation.
+
+    The last 5,000 images are for validation; of fewer than 10,000 images, the last tenth.
 
     Args:
-      train: the split; of fewer than 10,000 images the last tenth goes, else 5,000.
-      where: names the split in messages.
+      train: the split.
+      where: the name of the split in messages.
 
     Raises:
       ValueError: for fewer than 2 images, or labels in sorted order, where the last images
@@ -133,6 +136,6 @@ def hold_out(train: Images, where: str) -> tuple[Images, Images]:
 
 
 def sizes(source: Source) -> str:
-    """The number of images in each split, in words."""
+    """Describe how many images are in each split."""
     splits = ("train", "validation", "test")
     return ", ".join(f"{len(getattr(source, split).labels):,} {split}" for split in splits)

@@ -1,4 +1,4 @@
-"""Arrays in the layout of Keras: x_train, y_train, x_test, y_test."""
+"""Files of arrays as Keras stores its data sets: x_train, y_train, x_test, y_test."""
 
 import os
 import zipfile
@@ -12,17 +12,18 @@ NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
 def load_npz(path: str | os.PathLike, *, num_classes: int | None = None) -> Source:
-    """A .npz file with x_train, y_train, x_test and y_test.
+    """Load a .npz file with x_train, y_train, x_test and y_test.
 
-    The last 5,000 training images validate; of fewer than 10,000 the last tenth.
+    The last 5,000 training images become the validation split; of fewer than 10,000, the last
+    tenth.
 
     Args:
       path: the file. Images are [N, H, W] or [N, H, W, C], uint8 or float in [0, 1].
-      num_classes: one more than the largest training label by default.
+      num_classes: by default, one more than the largest training label.
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is no .npz, or its arrays are not as described.
+      ValueError: if it is not a .npz file, or its arrays are not as described.
     """
     arrays = _read(path)
     if num_classes is None:
@@ -41,6 +42,7 @@ def load_npz(path: str | os.PathLike, *, num_classes: int | None = None) -> Sour
 
 
 def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read the four arrays."""
     if not os.path.exists(path):
         raise FileNotFoundError(f"expected a .npz file at {path}; there is none")
     if not zipfile.is_zipfile(path):
@@ -59,9 +61,10 @@ def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _count(labels: np.ndarray, where: str) -> int:
+    """The number of classes, by the largest label."""
     if not np.issubdtype(labels.dtype, np.integer) or labels.size == 0:
         raise ValueError(f"{where}: expected integer labels; got {labels.dtype} {labels.shape}")
     largest = int(labels.max())
-    if largest >= labels.size:  # ids of something else, or a fill value: no class has examples
+    if largest >= labels.size:  # not classes, but ids or a fill value
         raise ValueError(f"{where}: label {largest} is no class of {labels.size} images")
     return largest + 1
