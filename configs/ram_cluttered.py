@@ -10,18 +10,19 @@ and 27.5 % after 9,000 of its 20,000 updates, in seven minutes of two cores: doc
 
 from ml_collections import ConfigDict
 
+from configs import base
+from configs.ram_mnist import shrink
 from configs.ram_translated import get_config as translated
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """60 by default; "100" for the larger canvas with a fourth scale."""
-    if arg not in (None, "60", "100"):
-        raise ValueError(f"ram_cluttered.py takes :60 or :100; got :{arg}")
+    """60 by default; "100": the larger canvas with a fourth scale; "tiny"."""
+    words = base.arguments("ram_cluttered.py", arg, ["60", "100"])
     config = translated()
     config.data.task = "cluttered"
-    if arg == "100":
+    if "100" in words:
         config.data.size = 100
         config.data.pieces = 8
-        config.model.glimpses = 8
-        config.model.scales = 4
-    return config
+        config.mechanism.steps = 8
+        config.mechanism.scales = 4
+    return shrink(config) if "tiny" in words else config

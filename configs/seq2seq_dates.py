@@ -3,53 +3,61 @@
 uv run python -m experiments.train --config=configs/seq2seq_dates.py --workdir=runs/dates
 uv run python -m experiments.train --config=configs/seq2seq_dates.py:hard --workdir=runs/dates_hard
 
-REINFORCE alone: --config=configs/seq2seq_dates.py:hard --config.model.estimator=categorical
+REINFORCE alone: --config=configs/seq2seq_dates.py:hard --config.mechanism.estimator=categorical
 """
 
 from ml_collections import ConfigDict
 
-from configs.ram_mnist import get_config as base
+from configs import base
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Soft by default; "hard": one character read a step."""
-    if arg not in (None, "soft", "hard"):
-        raise ValueError(f"seq2seq_dates.py takes :soft or :hard; got :{arg}")
-    config = base()
+    """Soft by default; "hard": one character read a step; "tiny"."""
+    words = base.arguments("seq2seq_dates.py", arg, ["soft", "hard"])
+    config = base.engine("dates")
+
     config.data = ConfigDict()
-    config.data.train = 40_000  # examples
+    config.data.train = 40_000
     config.data.validation = 1_000
     config.data.test = 2_000
-    config.data.seed = 0  # of the split of the days, and of their formats
+    config.data.seed = 0
+
+    config.mechanism = ConfigDict()
+    config.mechanism.policy = "learned"
+    config.mechanism.estimator = "straight_through" if "hard" in words else "expectation"
+    config.mechanism.spread = 1.0
+    config.mechanism.spread_end = 0.0
+    config.mechanism.coin = 0.0
+    config.mechanism.temperature = 1.0
+    config.mechanism.scores = "additive"
+    config.mechanism.read = "weighted_sum"
+    config.mechanism.detach = False
 
     config.model = ConfigDict()
-    config.model.name = "seq2seq"
-    config.model.policy = "learned"  # learned | uniform
-    config.model.estimator = "straight_through" if arg == "hard" else "expectation"
-    config.model.sigma = 1.0  # tau of a relaxed choice
-    config.model.sigma_end = 0.0  # linear from sigma to here; 0: constant
-    config.model.coin = 0.0  # the probability of sampling, else the expectation; 0: no coin
-    config.model.temperature = 1.0  # scores are divided by it
-    config.model.read = "weighted_sum"
-    config.model.glimpses = 10  # characters of an ISO date, each with one choice
-    config.model.embedding = 32
-    config.model.encoder_features = 64  # in each direction
-    config.model.scores = "additive"  # additive | scaled_dot | dot | bilinear | state
-    config.model.score_features = 64
     config.model.core = "gru"
-    config.model.features = (128,)
-    config.model.detach = False
-    config.model.remat = False
-    config.model.unroll = 1
+    config.model.core_widths = (128,)
+    config.model.embedding = 32
+    config.model.encoder_features = 64
+    config.model.score_features = 64
 
     config.train.steps = 1000
     config.train.batch = 128
     config.train.reward = "log_likelihood"
     config.train.policy_weight = 1.0
-    config.evaluate.sigma = 0.0
-    config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 0.0
     config.optimizer.clip = 1.0
+    return _tiny(config) if "tiny" in words else config
+
+
+def _tiny(config: ConfigDict) -> ConfigDict:
+    """A few updates of a small network on a few dates."""
+    base.tiny(config)
+    config.data.train = 48
+    config.data.validation = 9
+    config.data.test = 11
+    config.model.embedding = 4
+    config.model.encoder_features = 4
+    config.model.score_features = 4
     return config
 
 

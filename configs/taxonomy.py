@@ -6,20 +6,20 @@ in the light of its weights), and so does the layer that fuses it: hold paramete
 uv run python -m experiments.train --config=configs/taxonomy.py:item_soft --workdir=runs/item_soft
 
 item_soft, item_hard, location_soft, location_hard or spatial_transformer. Its control, trained
-from scratch: --config.model.policy=uniform (items, soft locations), random or center (hard
+from scratch: --config.mechanism.policy=uniform (items, soft locations), random or center (hard
 locations), identity (the transformer). All of them, side by side on the same images:
 
 uv run python -m experiments.compare --workdir=runs/square
 
 Hard attention is trained by gradients through the choice, which is biased for items. By REINFORCE:
---config.model.estimator=categorical (items), or gaussian with --config.model.detach=True.
+--config.mechanism.estimator=categorical (items), or gaussian with --config.mechanism.detach=True.
 """
 
 from ml_collections import ConfigDict
 
-from configs.ram_cluttered import get_config as cluttered
+from configs import base
 
-# estimator, its spread (sigma of a location, tau of a relaxed item), read, whether items or a map
+# name -> (estimator, spread: sigma of a location or tau of a relaxed item, read, whether items)
 _MECHANISMS = {
     "item_soft": ("expectation", 1.0, "weighted_sum", True),
     "item_hard": ("straight_through", 1.0, "weighted_sum", True),
@@ -30,41 +30,64 @@ _MECHANISMS = {
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """The mechanism named by arg; item_soft by default."""
-    name = arg or "item_soft"
-    if name not in _MECHANISMS:
-        raise ValueError(f"taxonomy.py takes one of {', '.join(_MECHANISMS)}; got :{arg}")
-    config = cluttered()
+    """The mechanism named by arg; item_soft by default; "tiny" beside it."""
+    words = base.arguments("taxonomy.py", arg, list(_MECHANISMS))
+    name = next((word for word in words if word in _MECHANISMS), "item_soft")
     estimator, spread, read, items = _MECHANISMS[name]
-    config.model.name = "square"
-    config.model.estimator = estimator
-    config.model.sigma = spread
-    config.model.sigma_end = 0.0
-    config.model.coin = 0.0  # the probability of sampling, else the expectation; 0: no coin
-    config.model.temperature = 1.0  # scores are divided by it
-    config.model.read = read
-    config.model.as_items = items  # the map's places as a list
-    config.model.encoder = (16, 32, 64)  # features of its convolutions, each halving the image
-    config.model.coordinates = True  # its last layer sees where each place is
-    config.model.scores = "additive"  # additive | scaled_dot | dot | bilinear | state
-    config.model.score_features = 64
-    config.model.zoom = 0.5  # of the identity a transformer starts from
-    config.model.glimpses = 4
-    config.model.glimpse_size = 2  # of the map's 8 x 8 places: a crop, or a transformer's output
-    config.model.unit = 0.0
+    config = base.engine("square")
+    config.data = base.digits()
+    config.data.task = "cluttered"
+    config.data.size = 60
+    config.data.shift = 0
+
+    config.mechanism = ConfigDict()
+    config.mechanism.policy = "learned"
+    config.mechanism.estimator = estimator
+    config.mechanism.spread = spread
+    config.mechanism.spread_end = 0.0
+    config.mechanism.learn_spread = False
+    config.mechanism.coin = 0.0
+    config.mechanism.temperature = 1.0
+    config.mechanism.scores = "additive"
+    config.mechanism.read = read
+    config.mechanism.steps = 4
+    config.mechanism.size = 2  # of the map's 8 x 8 places
+    config.mechanism.as_items = items
+    config.mechanism.squash = "tanh"
+    config.mechanism.zoom = 0.5
+    config.mechanism.detach = False
+
+    config.model = ConfigDict()
     config.model.core = "gru"
-    config.model.features = (128,)
-    config.model.glimpse_features = 128
-    config.model.detach = False
-    config.model.unroll = 1
+    config.model.core_widths = (128,)
+    config.model.encoder = (16, 32, 64)
+    config.model.coordinates = True
+    config.model.score_features = 64
+    config.model.location_hidden = (128,)
+    config.model.features = 128
+
     config.train.steps = 1500
+    config.train.batch = 128
+    config.train.checkpoint_seconds = 20.0
     config.optimizer.learning_rate = 1e-3
-    config.evaluate.every = 500
-    config.evaluate.sigma = 0.0
+    config.evaluate.rollouts = 10
+    config.evaluate.spread = 0.0
+    return _tiny(config) if "tiny" in words else config
+
+
+def _tiny(config: ConfigDict) -> ConfigDict:
+    """A few updates of a small network."""
+    base.tiny(config)
+    config.mechanism.steps = 2
+    config.model.encoder = (4, 4, 8)
+    config.model.score_features = 4
+    config.model.location_hidden = (8,)
+    config.model.features = 8
+    config.evaluate.rollouts = 2
     return config
 
 
-# What each is held against, trained from scratch.
+# mechanism -> the control policies that it is held against, trained from scratch
 CONTROLS = {
     "item_soft": ("uniform",),
     "item_hard": ("uniform",),
@@ -76,6 +99,7 @@ CONTROLS = {
 
 def get_hyper(arg: str | None = None) -> list[dict]:
     """The mechanism beside its controls, one seed."""
-    get_config(arg)  # refuses what is none
-    policies = ("learned", *CONTROLS[arg or "item_soft"])
-    return [{"model.policy": policy} for policy in policies]
+    words = base.arguments("taxonomy.py", arg, list(_MECHANISMS))
+    name = next((word for word in words if word in _MECHANISMS), "item_soft")
+    policies = ("learned", *CONTROLS[name])
+    return [{"mechanism.policy": policy} for policy in policies]

@@ -11,7 +11,7 @@ _OUTPUT = flags.DEFINE_string("output", "docs/attention_101", "The folder the pi
 
 def main() -> None:
     """Write each picture, and say where."""
-    from attn_jax.training.lecture import draw
+    from attn_jax.studies.attention_101 import draw
 
     with cli.writing(_OUTPUT.value):
         for path in draw(Path(_OUTPUT.value)):

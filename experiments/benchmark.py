@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _kernels() -> None:
-    from attn_jax.training.writers import write_atomically
+    from attn_jax.records import write_atomically
     from attn_jax.yardsticks.kernels_table import benchmark_kernels
 
     table, plain, png = benchmark_kernels(sweep=_WHAT.value == "sweep")
@@ -52,10 +52,10 @@ def _kernels() -> None:
 
 
 def _step() -> None:
-    from attn_jax.training.benchmark import benchmark, lines
-    from attn_jax.training.writers import write_atomically
+    from attn_jax.records import write_atomically
+    from attn_jax.studies.step_time import benchmark, lines
 
-    figures = benchmark(_CONFIG.value, _CALLS.value, _STARTED)
+    figures = benchmark(_CONFIG.value.to_dict(), _CALLS.value, _STARTED)
     print("\n".join(lines(figures)))
     if _OUTPUT.value:
         with cli.writing(_OUTPUT.value):

@@ -1,10 +1,12 @@
 """How every command ends: 0 well, 2 if the user can put it right, 1 diverged, 143 terminated."""
 
+import ast
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
@@ -48,7 +50,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _guarded(main: Callable[[], None]) -> None:
-    from attn_jax.training.names import Diverged, Stopped, UserError
+    from attn_jax.errors import Diverged, Stopped, UserError
 
     try:
         main()
@@ -62,6 +64,26 @@ def _guarded(main: Callable[[], None]) -> None:
         _leave(2, f"{_one_line(error)}; pip install 'attn_jax[experiments]'")
     except KeyboardInterrupt:
         _leave(130, f"interrupted; {_AGAIN}")
+
+
+def field_lines(sections: type, config: Mapping[str, Any]) -> Iterator[str]:
+    """One line a field of a config: its name, value, range and meaning."""
+    from attn_jax.fields import describe
+
+    rows = list(describe(sections, config))
+    width, values = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
+    for name, value, valid, meaning in rows:
+        valid = f"  ({valid})" if valid else ""
+        yield f"{name:{width}}  {value:{values}}  {meaning}{valid}"
+
+
+def config_lines(folder: Path = Path("configs")) -> Iterator[str]:
+    """One line a config that is shipped: its path, and what it is."""
+    for path in sorted(folder.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(isinstance(one, ast.FunctionDef) and one.name == "get_config" for one in tree.body):
+            first = (ast.get_docstring(tree) or "").partition("\n")[0]
+            yield f"  {path}: {first}"
 
 
 def _one_line(error: BaseException) -> str:
@@ -82,7 +104,7 @@ def _leave(status: int, line: str) -> None:
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[None]:
     """One clear line where a file cannot be written."""
-    from attn_jax.training.names import UserError
+    from attn_jax.errors import UserError
 
     try:
         yield

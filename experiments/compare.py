@@ -23,9 +23,9 @@ _EXTRA = flags.DEFINE_multi_string("set", [], "An override for all runs: --set=t
 
 def main() -> None:
     """Train what is not finished yet, then test all of it."""
-    from attn_jax.training.compare import Cell, compare
-    from attn_jax.training.names import UserError
-    from attn_jax.training.writers import write_atomically
+    from attn_jax.errors import UserError
+    from attn_jax.records import write_atomically
+    from attn_jax.studies.compare import Cell, compare
     from configs.taxonomy import CONTROLS
 
     seeds = _SEEDS.value
@@ -62,7 +62,7 @@ def _folder(workdir: Path, mechanism: str, policy: str, seed: str) -> Path:
 
 def _flags(mechanism: str, policy: str, seed: str) -> list[str]:
     extra = [f"--config.{one}" for one in _EXTRA.value]
-    named = [f"--config={_CONFIG}:{mechanism}", f"--config.model.policy={policy}"]
+    named = [f"--config={_CONFIG}:{mechanism}", f"--config.mechanism.policy={policy}"]
     return [*named, f"--config.seed={seed}", *extra]
 
 

@@ -25,8 +25,8 @@ _TOLERANCE = flags.DEFINE_float(
 
 def main() -> None:
     """Print the table as it grows; write it with its plot."""
-    from attn_jax.training.laboratory import run
-    from attn_jax.training.names import UserError
+    from attn_jax.errors import UserError
+    from attn_jax.studies.estimators import run
 
     if not _TOLERANCE.value < math.inf:
         raise UserError(f"--tolerance must be a number; got {_TOLERANCE.value}")

@@ -22,8 +22,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures 
 
 def main() -> None:
     """Print the figures with their intervals."""
-    from attn_jax.training.evaluate import evaluate
-    from attn_jax.training.writers import write_atomically
+    from attn_jax.records import write_atomically
+    from attn_jax.runs.evaluate import evaluate
 
     measured, results = evaluate(
         _WORKDIR.value,

@@ -17,8 +17,8 @@ _OUTPUT = flags.DEFINE_string("output", "looked.png", "The picture of where the 
 
 def main() -> None:
     """Say what each is, and draw where the model looked."""
-    from attn_jax.training.infer import infer
-    from attn_jax.training.names import UserError
+    from attn_jax.errors import UserError
+    from attn_jax.runs.infer import infer
 
     # absl has parsed the flags: what is left of the command line is what to read.
     asked = flags.FLAGS([*sys.argv])[1:]

@@ -23,9 +23,9 @@ _JOBS = flags.DEFINE_integer("jobs", 1, "How many cells at a time.", lower_bound
 
 def main() -> None:
     """Run what is not finished yet, then print one table."""
-    from attn_jax.training.names import UserError
-    from attn_jax.training.sweep import cell_name, table
-    from attn_jax.training.writers import write_atomically
+    from attn_jax.errors import UserError
+    from attn_jax.records import write_atomically
+    from attn_jax.studies.sweep import cell_name, table
 
     cells = _cells(_CONFIG.value)
     workdir = Path(_WORKDIR.value)
@@ -48,7 +48,7 @@ def _flags(cell: dict[str, Any], extra: list[str]) -> list[str]:
 
 
 def _cells(path: str) -> list[dict[str, Any]]:
-    from attn_jax.training.names import UserError, as_user_errors
+    from attn_jax.errors import UserError, as_user_errors
 
     path, _, arg = path.partition(":")
     spec = importlib.util.spec_from_file_location("config", path)

@@ -18,7 +18,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from attn_jax.training.names import UserError
+from attn_jax import hosts
+from attn_jax.errors import UserError
 from attn_jax.types import PyTree
 
 _logger = logging.getLogger("attn_jax")
@@ -48,8 +49,10 @@ class Checkpoints:
         """
         if step in self.steps():
             return
-        state = jax.device_get(state)
-        notes = {**notes, "digest": _digest(state)}
+        whole = jax.device_get(hosts.local(state))
+        notes = {**notes, "digest": _digest(whole)}
+        # Of many processes each writes what lies on its own devices.
+        state = whole if jax.process_count() == 1 else state
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes)
         )
@@ -66,6 +69,8 @@ class Checkpoints:
 
     def _sweep(self) -> None:
         """Drop what a save that was killed or failed has left half written."""
+        if not hosts.is_first():
+            return
         for half in self.folder.glob("*.orbax-checkpoint-tmp*"):
             for _ in range(50):  # orbax's threads may still be writing what has failed already
                 shutil.rmtree(half, ignore_errors=True)
@@ -91,7 +96,7 @@ class Checkpoints:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
             ) from error
-        if _digest(jax.device_get(state)) != digest:
+        if _digest(jax.device_get(hosts.local(state))) != digest:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: its digest differs"
             )

@@ -1,15 +1,63 @@
-"""The seam between the loop and a task: all that the loop knows of what it trains."""
+"""The seam between the engine and what it trains: all that the engine knows of a system."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from jax import Array
 
+from attn_jax import viz
+from attn_jax.records import Row
+from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
-from attn_jax.training.writers import Row
-from attn_jax.types import PyTree
+from attn_jax.types import Key, PyTree
 
-Update = Callable[[TrainState, PyTree, Array], tuple[TrainState, dict[str, Array]]]
+
+class Loss(Protocol):
+    """The loss of a batch, differentiated by `params` alone."""
+
+    def __call__(
+        self, params: PyTree, batch: PyTree, key: Key, step: Array, carried: PyTree
+    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+        """(loss, (figures by name, what is carried to the next update))."""
+        ...
+
+
+class Learner(NamedTuple):
+    """What an update needs of a system; pure functions, traced into one program.
+
+    Attributes:
+      init: (key) -> (params, carried). Params are differentiated; carried is whatever else
+        changes: a baseline's state, batch statistics, an environment's state.
+      batch: (resident, fed, key) -> a batch, leaves [B, ...], made on the device.
+      loss: of that batch.
+    """
+
+    init: Callable[[Key], tuple[PyTree, PyTree]]
+    batch: Callable[[PyTree, PyTree, Key], PyTree]
+    loss: Loss
+
+
+class Feed(Protocol):
+    """What the next updates are handed: a pure function of its arguments."""
+
+    def __call__(self, step: int, count: int) -> PyTree:
+        """For steps `step` to `step + count - 1`: NumPy leaves [count, B / processes, ...].
+
+        Each process gives its own part of every batch. Called on a thread, one call ahead.
+        """
+        ...
+
+
+class Best(NamedTuple):
+    """The figure that picks the checkpoint to keep and to test.
+
+    Attributes:
+      figure: its name, such as "validation/error_mean".
+      lower: whether a lower one is better.
+    """
+
+    figure: str
+    lower: bool = True
 
 
 class Figures(NamedTuple):
@@ -17,7 +65,7 @@ class Figures(NamedTuple):
 
     Attributes:
       lines: for the reader, one a figure.
-      flat: {split/name: number}.
+      flat: {split/name: number}; fractions, not percent.
       count: how many examples.
     """
 
@@ -27,40 +75,94 @@ class Figures(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """A run's last measurement and what is drawn of it.
+    """A run's last measurement, and the report of it.
+
+    The engine adds how the run learned and how it was made, and renders the page.
 
     Attributes:
       figures: on the test split.
-      drawn: pictures by file name.
-      page: (result.json's figures) -> report.html.
+      title: of the page.
+      summary: (what, value) pairs for the top of the page.
+      sections: of the page.
+      pictures: PNG and GIF files by name.
     """
 
     figures: Figures
-    drawn: dict[str, bytes]
-    page: Callable[[dict[str, Any]], str]
+    title: str
+    summary: Sequence[tuple[str, str]]
+    sections: Sequence[viz.Section]
+    pictures: Mapping[str, bytes]
 
 
 class Experiment(NamedTuple):
-    """A config's task, ready to be trained.
+    """A system and its data, ready to be trained.
 
     Attributes:
       data: the examples in words.
-      notes: what a model must know of its data; kept with each checkpoint.
       protocol: how figures are taken, in one line.
-      examples: the training split, leaves [N, ...].
-      init: () -> the state before the first update.
-      update: (state, examples, ids [B]) -> (state, figures).
-      validation: () -> (variables -> a row of figures; "validation/error_mean" picks the best).
+      facts: what a model must know of its data, plain JSON; kept with each checkpoint.
+      learner: the system's pure functions.
+      resident: arrays that stay on the devices; () for streams.
+      feed: what each call of the update is handed.
+      validate: (state) -> a row of figures, `best.figure` among them.
+      best: what a better checkpoint is.
+      shown: names of figures that progress lines show.
       measure: (state, split) -> figures.
-      conclude: (state, rows of metrics.jsonl) -> the conclusion.
+      conclude: (state) -> the conclusion.
     """
 
     data: str
-    notes: Mapping[str, Any]
     protocol: str
-    examples: PyTree
-    init: Callable[[], TrainState]
-    update: Update
-    validation: Callable[[], Callable[[PyTree], Row]]
+    facts: Mapping[str, Any]
+    learner: Learner
+    resident: PyTree
+    feed: Feed
+    validate: Callable[[TrainState], Row]
+    best: Best
+    shown: Sequence[str]
     measure: Callable[[TrainState, str], Figures]
-    conclude: Callable[[TrainState, list[Row]], Conclusion]
+    conclude: Callable[[TrainState], Conclusion]
+
+
+class Model(NamedTuple):
+    """A system's model without its data.
+
+    Attributes:
+      learner: whose `init` gives parameters of the right shapes.
+      module: the Flax module, choosing at its mode.
+      variables: (params, carried) -> the module's variables.
+      apply: (variables, x, key) -> outputs of one rollout at the mode.
+    """
+
+    learner: Learner
+    module: Any
+    variables: Callable[[PyTree, PyTree], PyTree]
+    apply: Callable[[PyTree, Array, Key], Any]
+
+
+class Answer(Protocol):
+    """What a model says of one file or text of the user's."""
+
+    @property
+    def line(self) -> str:
+        """One line for the reader."""
+        ...
+
+
+class System(NamedTuple):
+    """One application: a row of systems.SYSTEMS.
+
+    Attributes:
+      sections: the dataclass that its config is read into.
+      config: a config of configs/ that has these sections.
+      prepare: (sections) -> the experiment; raises ValueError, TypeError, OSError or
+        ModuleNotFoundError with one line.
+      rebuild: (sections, facts) -> the model.
+      ask: (sections, facts, variables, paths or texts) -> an answer each, and a PNG.
+    """
+
+    sections: type[Settings]
+    config: str
+    prepare: Callable[[Any], Experiment]
+    rebuild: Callable[[Any, Mapping[str, Any]], Model]
+    ask: Callable[[Any, Mapping[str, Any], PyTree, Sequence[str]], tuple[Sequence[Answer], bytes]]

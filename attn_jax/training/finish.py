@@ -1,71 +1,84 @@
 """The end of a run: test once, on the best checkpoint; draw; report; result.json last."""
 
 import json
-import platform
 import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import jax
-
+from attn_jax import hosts, viz
+from attn_jax.records import is_fraction, read_metrics, versions, write_atomically
+from attn_jax.training.experiment import Conclusion
+from attn_jax.training.run import Run
 from attn_jax.training.state import TrainState
-from attn_jax.training.writers import read_metrics, write_atomically
-
-if TYPE_CHECKING:
-    from attn_jax.training.loop import Run
 
 
-def finish(run: "Run", state: TrainState) -> Path:
+def finish(run: Run, state: TrainState) -> Path:
     """Measure the best checkpoint on the test set and write what the run leaves behind."""
+    report = run.workdir / "report.html"
     best, _ = run.checkpoints.restore(run.notes["best_step"], state)
+    best, steps = hosts.local(best), int(state.step)
+    if hosts.is_first():
+        _write(run, best, steps, report)
+    hosts.wait("finished")
+    return report
+
+
+def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
     run.progress.say(f"testing the checkpoint of step {run.notes['best_step']}, best on validation")
-    rows = read_metrics(run.workdir / "metrics.jsonl")
-    conclusion = run.experiment.conclude(best, rows)
+    conclusion = run.experiment.conclude(best)
     for line in conclusion.figures.lines:
         run.progress.say(line)
     results: dict[str, Any] = {
         **conclusion.figures.flat,
-        "steps": int(state.step),
+        "steps": steps,
         "best_step": run.notes["best_step"],
-        "validation/error_mean": run.notes["best"],
+        run.experiment.best.figure: run.notes["best"],
         "protocol": run.experiment.protocol,
         "data": run.experiment.data,
-        "seed": run.config.seed,
-        "data_seed": run.config.data.seed,
-        "parameters": state.size,
+        "seed": run.settings.seed,
+        "parameters": best.size,
         "command": _command(),
         **versions(),
     }
+    pictures, sections = dict(conclusion.pictures), list(conclusion.sections)
+    if run.settings.log.pictures:
+        pictures["curves.png"] = _curves(run)
+        sections.append(_how_it_learned(pictures["curves.png"]))
+    sections.append(_how_this_was_made(results))
     (run.workdir / "pictures").mkdir(exist_ok=True)
-    for name, picture in conclusion.drawn.items():
+    for name, picture in pictures.items():
         write_atomically(run.workdir / "pictures" / name, picture)
-    report = run.workdir / "report.html"
-    write_atomically(report, conclusion.page(results))
+    write_atomically(report, _page(conclusion, sections))
     results |= {
         "wall_seconds": round(time.time() - run.started, 3),
         "resumed_from": run.notes["resumed_from"],
     }
     write_atomically(run.workdir / "result.json", json.dumps(results, indent=2) + "\n")
     run.progress.say(f"report: {report}  ({results['wall_seconds']:.0f} s in all)")
-    return report
+
+
+def _page(conclusion: Conclusion, sections: list[viz.Section]) -> str:
+    return viz.render_report(conclusion.title, conclusion.summary, sections)
+
+
+def _curves(run: Run) -> bytes:
+    return viz.to_png(viz.learning_curves(read_metrics(run.workdir / "metrics.jsonl")))
+
+
+def _how_it_learned(curves: bytes) -> viz.Section:
+    caption = "Training and validation over the updates."
+    return viz.Section("How it learned", "", [viz.Picture(curves, "Learning curves.", caption)])
+
+
+def _how_this_was_made(results: dict[str, Any]) -> viz.Section:
+    shown = [(name, str(value)) for name, value in results.items() if not is_fraction(name)]
+    return viz.Section("How this was made", "", [viz.Table(("what", "value"), shown, "The run.")])
 
 
 def _command() -> str:
-    """This process's, as it was given."""
+    """The command line of this process, as it was given."""
     spec = sys.modules["__main__"].__spec__
     given = ["-m", spec.name, *sys.argv[1:]] if spec else sys.argv
     return shlex.join(["python", *given])
-
-
-def versions() -> dict[str, str]:
-    """What the figures were made with."""
-    import flax
-    import jaxlib
-    import optax
-
-    packages = {"jax": jax, "jaxlib": jaxlib, "flax": flax, "optax": optax}
-    made_with = {f"version/{name}": package.__version__ for name, package in packages.items()}
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    return made_with | {"version/python": platform.python_version(), "device": device}

@@ -1,13 +1,15 @@
-"""What the loop watches for between two calls: losses that are no numbers, and SIGTERM."""
+"""Guards of the loop between two calls: losses that are no numbers, and SIGTERM."""
 
 import signal
 import threading
 from typing import Any
 
+import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
+from attn_jax.errors import Diverged
 from attn_jax.training.checkpoint import Checkpoints
-from attn_jax.training.names import Diverged
 
 
 def check_finite(terms: dict[str, np.ndarray], step: int, checkpoints: Checkpoints) -> None:
@@ -37,19 +39,31 @@ def check_finite(terms: dict[str, np.ndarray], step: int, checkpoints: Checkpoin
 
 
 class Terminated:
-    """Notes SIGTERM, so that the loop can save first; only a main thread can."""
+    """Notes SIGTERM, so that the loop can save first.
 
-    is_set = False
+    One process has a handler of its own, which only a main thread can set. Of many processes, JAX's
+    runtime notes the signal, and has all of them stop after the same step.
+    """
+
+    _noted = False
 
     def __enter__(self) -> "Terminated":
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
+        self._many = jax.process_count() > 1
+        main = threading.current_thread() is threading.main_thread()
+        self._own = main and not self._many
+        if self._own:
             self._before = signal.signal(signal.SIGTERM, self._note)
         return self
 
+    def by(self, step: int) -> bool:
+        """Whether to stop after `step`; every process asks at every step, in order."""
+        if self._many:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._noted
+
     def _note(self, *_: Any) -> None:
-        self.is_set = True
+        self._noted = True
 
     def __exit__(self, *_: Any) -> None:
-        if self._main:
+        if self._own:
             signal.signal(signal.SIGTERM, self._before)

@@ -1,43 +1,38 @@
 """The loop: the whole life of a run, in one place."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-from attn_jax.data import batch_ids
+from attn_jax import fields, hosts
+from attn_jax.errors import Stopped, UserError, as_user_errors, check_installed
+from attn_jax.records import Row
 from attn_jax.training.checkpoint import Checkpoints
-from attn_jax.training.experiment import Experiment
+from attn_jax.training.experiment import Experiment, System
+from attn_jax.training.finish import finish
 from attn_jax.training.guards import Terminated, check_finite
-from attn_jax.training.names import Stopped, UserError, as_user_errors, check_installed
-from attn_jax.training.prepare import prepare
-from attn_jax.training.state import TrainState, data_mesh, over_batch, replicated
-from attn_jax.training.update import many
-from attn_jax.training.workdir import check_workdir, finished, write_config
-from attn_jax.training.writers import Metrics, Progress, Row, TensorBoard
+from attn_jax.training.run import Run, check_workdir, finished, write_config
+from attn_jax.training.settings import Log, Settings
+from attn_jax.training.state import TrainState
+from attn_jax.training.update import fresh_state, make_update, many
+from attn_jax.training.writers import Metrics, Progress, TensorBoard
+from attn_jax.types import PyTree
 
 
-class Run(NamedTuple):
-    """A run in progress: its folder, its parts, and what it knows of itself."""
-
-    workdir: Path
-    config: Any
-    experiment: Experiment
-    checkpoints: Checkpoints
-    notes: dict[str, Any]
-    progress: Progress
-    started: float
-
-
-def train(config: Any, workdir: str | Path, started: float | None = None) -> Path:
+def train(
+    system: System, config: Mapping[str, Any], workdir: str | Path, started: float | None = None
+) -> Path:
     """Train, measure, draw, report; or go on where an earlier run of this command stopped.
 
     Args:
-      config: of a file in configs/.
-      workdir: the run's folder.
+      system: what is trained.
+      config: plain data with the system's sections, such as a ConfigDict's `to_dict()`.
+      workdir: the run's folder; of many processes, one that all of them see.
       started: `time.time()` when the process began; now if None.
 
     Returns:
@@ -49,83 +44,84 @@ def train(config: Any, workdir: str | Path, started: float | None = None) -> Pat
       Stopped: SIGTERM came; the state is saved.
     """
     started = time.time() if started is None else started
-    workdir = Path(workdir)
+    workdir, config = Path(workdir), fields.as_json(config)
+    hosts.agree(config)
     check_workdir(workdir, config)
-    if finished(workdir, config.train.steps):
-        print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
-        return workdir / "report.html"
-    experiment, state = _prepare(config)
+    with as_user_errors():
+        settings = fields.read(system.sections, config)
+        if finished(workdir, settings.train.steps):
+            print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
+            return workdir / "report.html"
+        _check_packages(settings.log)
+        # Everything that can refuse a config, before anything is written.
+        experiment = system.prepare(settings)
+        split = settings.train.state == "sharded"
+        state = hosts.make(lambda: fresh_state(settings, experiment.learner), split)
     try:
         (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
-        return _run(workdir, config, experiment, state, started)
+        run, state = _begin(workdir, settings, experiment, state, started)
+        if hosts.is_first():
+            write_config(workdir, config)
+        try:
+            state = _train(run, state)
+        finally:
+            run.progress.close()
+        return finish(run, state)
     except OSError as error:
         raise UserError(f"could not write to {workdir}: {error.strerror or error}") from error
 
 
-def _prepare(config: Any) -> tuple[Experiment, TrainState]:
-    """Everything that can refuse a config, before anything is written."""
-    with as_user_errors():
-        check_installed("matplotlib", "PIL", *(["tensorboardX"] if config.log.tensorboard else []))
-        experiment = prepare(config)
-        return experiment, experiment.init()
+def _check_packages(log: Log) -> None:
+    drawing = ["matplotlib", "PIL"] if log.pictures else []
+    check_installed(*drawing, *(["tensorboardX"] if log.tensorboard else []))
 
 
-def _run(
-    workdir: Path, config: Any, experiment: Experiment, state: TrainState, started: float
-) -> Path:
+def _begin(
+    workdir: Path, settings: Settings, experiment: Experiment, state: TrainState, started: float
+) -> tuple[Run, TrainState]:
+    """The run and its state: a new one, or the newest checkpoint's."""
     checkpoints = Checkpoints(workdir / "checkpoints")
     notes = {"wall_seconds": 0.0, "resumed_from": [], "best_step": None, "best": None}
     found = checkpoints.restore_latest(state)
     if found:
         state, notes = found
-        _check_steps(workdir, int(state.step), config.train.steps)
         notes["resumed_from"] = [*notes["resumed_from"], int(state.step)]
-    write_config(workdir, config)
-    started -= notes["wall_seconds"]
-    notes |= experiment.notes
-    progress = Progress(config.train.steps, int(state.step), config.log.progress)
-    run = Run(workdir, config, experiment, checkpoints, notes, progress, started)
-    progress.say(f"{experiment.data}; {state.size:,} parameters on {_devices()}")
-    if found:
-        progress.say(f"resuming {workdir} from step {int(state.step)}")
-    try:
-        state = _train(run, state)
-    finally:
-        progress.close()
-    # Not before: pictures need matplotlib, and the first step should not wait for it.
-    from attn_jax.training.finish import finish
-
-    return finish(run, state)
-
-
-def _check_steps(workdir: Path, step: int, steps: int) -> None:
+    step, steps = int(state.step), settings.train.steps
     if steps < step:
         raise UserError(
             f"{workdir} is at step {step}; train.steps must be at least that; got {steps}"
         )
+    started -= notes["wall_seconds"]
+    notes["facts"] = dict(experiment.facts)
+    progress = Progress(settings, step, experiment.shown)
+    progress.say(f"{experiment.data}; {state.size:,} parameters on {hosts.describe()}")
+    if found:
+        progress.say(f"resuming {workdir} from step {step}")
+    return Run(workdir, settings, experiment, checkpoints, notes, progress, started), state
 
 
 def _train(run: Run, state: TrainState) -> TrainState:
     """Calls of many updates each; between them: measure, log, save."""
-    config, steps = run.config, run.config.train.steps
+    settings, steps = run.settings, run.settings.train.steps
     step, saved = int(state.step), time.monotonic()
-    state = jax.device_put(state, replicated(data_mesh()))
-    advance, validate = make_advance(run), run.experiment.validation()
     with ExitStack() as stack:
         terminated = stack.enter_context(Terminated())
         outputs = [stack.enter_context(one) for one in _outputs(run, step)]
+        ahead = stack.enter_context(Ahead(run))
+        advance = make_advance(run, ahead)
         while step < steps:
             state, row, rate = advance(state, step)
-            step, best = row["step"], False
-            if step % config.evaluate.every == 0 or step == steps:
-                row |= validate(state.evaluated)
-                best = _note_best(run.notes, step, row["validation/error_mean"])
+            step, best = int(row["step"]), False
+            if step % settings.evaluate.every == 0 or step == steps:
+                row |= run.experiment.validate(hosts.local(state))
+                best = run.note_best(step, row[run.experiment.best.figure])
             for output in outputs:
                 output.write(row)
             run.progress.write(row, rate)
-            stop = terminated.is_set or step == steps
-            if best or stop or time.monotonic() - saved >= config.train.checkpoint_seconds:
-                save(run, step, state)
+            stop = terminated.by(step) or step == steps
+            seconds = time.monotonic() - saved
+            if best or stop or hosts.due(seconds, settings.train.checkpoint_seconds):
+                run.save(step, state)
                 saved = time.monotonic()
             if stop and step < steps:
                 raise Stopped(
@@ -134,54 +130,64 @@ def _train(run: Run, state: TrainState) -> TrainState:
     return state
 
 
-def make_advance(run: Run) -> Callable[[TrainState, int], tuple[TrainState, Row, float]]:
+class Ahead:
+    """What each call of the update is handed, made on a thread one call ahead."""
+
+    def __init__(self, run: Run):
+        self._feed, self._train = run.experiment.feed, run.settings.train
+        self._thread = ThreadPoolExecutor(1, "feed")
+        self._next: tuple[int, Future] | None = None
+
+    def take(self, step: int) -> tuple[int, PyTree]:
+        """(count, fed) of the call that begins at `step`; the one after it is begun."""
+        begun, self._next = self._next, None
+        count = self._count(step)
+        future = begun[1] if begun and begun[0] == step else self._thread.submit(self._made, step)
+        fed = future.result()
+        if step + count < self._train.steps:
+            self._next = step + count, self._thread.submit(self._made, step + count)
+        return count, fed
+
+    def _count(self, step: int) -> int:
+        # Up to the next multiple: a run whose steps were raised falls in with its cadences again.
+        per_call = self._train.steps_per_call
+        return min(per_call - step % per_call, self._train.steps - step)
+
+    def _made(self, step: int) -> PyTree:
+        with as_user_errors():
+            return hosts.over_batches(self._feed(step, self._count(step)))
+
+    def __enter__(self) -> "Ahead":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+
+def make_advance(
+    run: Run, ahead: Ahead
+) -> Callable[[TrainState, int], tuple[TrainState, Row, float]]:
     """(state, step) -> the state some updates later, a row of mean figures, examples/s."""
-    config, train, mesh = run.config, run.config.train, data_mesh()
-    examples = jax.device_put(run.experiment.examples, replicated(mesh))
-    total = len(jax.tree.leaves(examples)[0])
-    call = jax.jit(many(run.experiment.update), donate_argnums=0)
+    resident = hosts.everywhere(run.experiment.resident)
+    call = jax.jit(many(make_update(run.settings, run.experiment.learner)), donate_argnums=0)
 
     def advance(state: TrainState, step: int) -> tuple[TrainState, Row, float]:
         began = time.perf_counter()
-        # Up to the next multiple: a run whose steps were raised falls in with its cadences again.
-        count = min(train.steps_per_call - step % train.steps_per_call, train.steps - step)
-        ids = batch_ids(config.seed, total, train.batch, step, count)
-        state, terms = call(state, examples, jax.device_put(ids, over_batch(mesh, 1)))
+        count, fed = ahead.take(step)
+        state, terms = call(state, resident, fed)
         terms = jax.device_get(terms)
         check_finite(terms, step, run.checkpoints)
         row = {f"train/{name}": float(values.mean()) for name, values in terms.items()}
-        rate = count * train.batch / (time.perf_counter() - began)
+        rate = count * run.settings.train.batch / (time.perf_counter() - began)
         return state, {"step": step + count} | row, rate
 
     return advance
 
 
 def _outputs(run: Run, step: int) -> list[Metrics | TensorBoard]:
+    if not hosts.is_first():
+        return []
     outputs: list[Metrics | TensorBoard] = [Metrics(run.workdir / "metrics.jsonl", step)]
-    if run.config.log.tensorboard:
+    if run.settings.log.tensorboard:
         outputs.append(TensorBoard(run.workdir / "tb", step))
     return outputs
-
-
-def save(run: Run, step: int, state: TrainState) -> None:
-    """A checkpoint, with the time spent so far."""
-    run.notes["wall_seconds"] = time.time() - run.started
-    try:
-        run.checkpoints.save(step, state, run.notes)
-    except Exception as error:  # orbax raises whatever its storage layers raise
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"could not write a checkpoint to {run.checkpoints.folder}: {line}"
-        ) from error
-
-
-def _note_best(notes: dict[str, Any], step: int, error: float) -> bool:
-    """Whether this is the best so far; of equals the latest, which has learned longest."""
-    better = notes["best"] is None or error <= notes["best"]
-    if better:
-        notes |= {"best": error, "best_step": step}
-    return better
-
-
-def _devices() -> str:
-    return f"{jax.device_count()} {jax.devices()[0].device_kind} device(s)"

@@ -5,7 +5,7 @@ from typing import Any
 
 import optax
 
-from attn_jax.training.names import pick
+from attn_jax.fields import field, section
 
 Schedule = Callable[[Any], Any]
 
@@ -14,42 +14,52 @@ def _cosine(start: float, end: float, steps: int) -> Schedule:
     return optax.cosine_decay_schedule(start, steps, alpha=end / start if start else 0.0)
 
 
+# name -> (first value, last value, steps) -> schedule
 SCHEDULES: Mapping[str, Callable[[float, float, int], Schedule]] = {
     "constant": lambda start, end, steps: optax.constant_schedule(start),
     "linear": optax.linear_schedule,
     "cosine": _cosine,
 }
 
-OPTIMIZERS: Mapping[str, Callable[[Schedule, Any], optax.GradientTransformation]] = {
-    "adam": lambda rate, config: optax.adam(rate),
-    "adamw": lambda rate, config: optax.adamw(rate, weight_decay=config.weight_decay),
-    "sgd": lambda rate, config: optax.sgd(rate, momentum=config.momentum),
-    "rmsprop": lambda rate, config: optax.rmsprop(rate),
+# name -> (learning rate, section) -> optax's transformation
+OPTIMIZERS: Mapping[str, Callable[[Schedule, "Optimizer"], optax.GradientTransformation]] = {
+    "adam": lambda rate, section: optax.adam(rate),
+    "adamw": lambda rate, section: optax.adamw(rate, weight_decay=section.weight_decay),
+    "sgd": lambda rate, section: optax.sgd(rate, momentum=section.momentum),
+    "rmsprop": lambda rate, section: optax.rmsprop(rate),
 }
 
 
-def make_schedule(config: Any, steps: int) -> Schedule:
+@section
+class Optimizer:
+    """The optimiser and its schedule."""
+
+    name: str = field("optimiser", names=OPTIMIZERS)
+    learning_rate: float = field("the highest learning rate", above=0)
+    schedule: str = field("from the learning rate down to 0", names=SCHEDULES)
+    warmup: int = field("steps of a linear rise from 0", least=0)
+    momentum: float = field("of sgd", least=0)
+    weight_decay: float = field("decoupled in adamw, an L2 penalty elsewhere", least=0)
+    clip: float = field("global norm that gradients are clipped to; 0: none", least=0)
+    average: float = field("decay of the moving average of parameters; 0: none", least=0, below=1)
+
+
+def make_schedule(optimizer: Optimizer, steps: int) -> Schedule:
     """The learning rate at each step: a linear warm-up, then the named schedule down to 0."""
-    if steps <= config.warmup or config.warmup < 0:
-        raise ValueError(
-            f"optimizer.warmup must be from 0 to below train.steps={steps}; got {config.warmup}"
-        )
-    if not config.learning_rate > 0:
-        raise ValueError(f"optimizer.learning_rate must be positive; got {config.learning_rate}")
-    make = pick(SCHEDULES, config.schedule, "optimizer.schedule")
-    body = make(config.learning_rate, 0.0, steps - config.warmup)
-    if not config.warmup:
+    make, warmup = SCHEDULES[optimizer.schedule], optimizer.warmup
+    body = make(optimizer.learning_rate, 0.0, steps - warmup)
+    if not warmup:
         return body
-    ramp = optax.linear_schedule(0.0, config.learning_rate, config.warmup)
-    return optax.join_schedules([ramp, body], [config.warmup])
+    ramp = optax.linear_schedule(0.0, optimizer.learning_rate, warmup)
+    return optax.join_schedules([ramp, body], [warmup])
 
 
-def make_optimizer(config: Any, schedule: Schedule) -> optax.GradientTransformation:
+def make_optimizer(optimizer: Optimizer, rate: Schedule) -> optax.GradientTransformation:
     """clip -> (decay) -> optimiser. Decay is decoupled in adamw, an L2 penalty elsewhere."""
     parts = []
-    if config.clip > 0:
-        parts.append(optax.clip_by_global_norm(config.clip))
-    if config.weight_decay and config.name != "adamw":
-        parts.append(optax.add_decayed_weights(config.weight_decay))
-    parts.append(pick(OPTIMIZERS, config.name, "optimizer.name")(schedule, config))
+    if optimizer.clip > 0:
+        parts.append(optax.clip_by_global_norm(optimizer.clip))
+    if optimizer.weight_decay and optimizer.name != "adamw":
+        parts.append(optax.add_decayed_weights(optimizer.weight_decay))
+    parts.append(OPTIMIZERS[optimizer.name](rate, optimizer))
     return optax.chain(*parts)

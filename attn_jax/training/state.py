@@ -1,12 +1,14 @@
 """The train state: all that a resumed run needs to go on bit for bit."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
-from attn_jax.types import PyTree
+from attn_jax.types import Key, PyTree
 
 
 class TrainState(NamedTuple):
@@ -15,57 +17,58 @@ class TrainState(NamedTuple):
     Attributes:
       step: [], updates done so far; also the position in the data.
       key: raw data of the run's key; each step folds its number in.
-      variables: the model's.
+      params: the model's parameters, the only part that is differentiated.
       optimizer: optax's state.
-      baseline: the baseline's state.
-      average: moving average of the variables; () if there is none.
+      carried: whatever else changes: a baseline's state, batch statistics.
+      average: moving average of the parameters; () if there is none.
     """
 
     step: Array
     key: Array
-    variables: PyTree
+    params: PyTree
     optimizer: PyTree
-    baseline: PyTree
+    carried: PyTree
     average: PyTree
 
     @property
     def evaluated(self) -> Any:
-        """The variables to measure: the average where there is one."""
-        return self.average if jax.tree.leaves(self.average) else self.variables
+        """The parameters to measure: the average where there is one."""
+        return self.average if jax.tree.leaves(self.average) else self.params
 
     @property
     def size(self) -> int:
-        """How many numbers the variables hold."""
-        return sum(jnp.size(leaf) for leaf in jax.tree.leaves(self.variables))
+        """How many numbers the parameters hold."""
+        return sum(jnp.size(leaf) for leaf in jax.tree.leaves(self.params))
 
 
-def data_mesh() -> jax.sharding.Mesh:
-    """One ("data",) axis over all devices.
+def init_state(
+    init: Callable[[Key], tuple[PyTree, PyTree]],
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    decay: float,
+) -> TrainState:
+    """The state before the first update.
 
-    Auto axes: with explicit ones the gradients of a sharded batch raise ShardingTypeError.
+    Args:
+      init: a learner's.
+      optimizer: of its parameters.
+      seed: of the run.
+      decay: of the moving average of parameters; 0: none.
     """
-    auto = (jax.sharding.AxisType.Auto,)
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=auto)
+    key = jax.random.key(seed)
+    params, carried = init(jax.random.fold_in(key, 1))
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=jax.random.key_data(jax.random.fold_in(key, 2)),
+        params=params,
+        optimizer=optimizer.init(params),
+        carried=carried,
+        average=jax.tree.map(jnp.copy, params) if decay else (),
+    )
 
 
-def replicated(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-    """The same on every device."""
-    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-
-
-def over_batch(mesh: jax.sharding.Mesh, axis: int = 0) -> jax.sharding.NamedSharding:
-    """Split over the devices along `axis`."""
-    spec = jax.sharding.PartitionSpec(*([None] * axis), "data")
-    return jax.sharding.NamedSharding(mesh, spec)
-
-
-def averaged(average: PyTree, variables: PyTree, decay: float) -> PyTree:
-    """average <- decay average + (1 - decay) variables; () stays ()."""
+def averaged(average: PyTree, params: PyTree, decay: float) -> PyTree:
+    """average <- decay average + (1 - decay) params; () stays ()."""
     if not jax.tree.leaves(average):
         return average
-    return jax.tree.map(lambda a, v: decay * a + (1 - decay) * v, average, variables)
-
-
-def fresh_average(variables: PyTree, decay: float) -> PyTree:
-    """A copy to start the average from; () if decay is 0."""
-    return jax.tree.map(jnp.copy, variables) if decay else ()
+    return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)

@@ -1,42 +1,18 @@
-"""What a run writes as it goes: metrics.jsonl, TensorBoard events, lines or a bar."""
+"""Writers of a run as it goes: metrics.jsonl, TensorBoard events, lines or a bar."""
 
 import json
-import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
-Row = dict[str, float]
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """The whole of `content`, or nothing: written beside, then renamed into place."""
-    beside = path.with_name(path.name + ".partial")
-    try:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def read_metrics(path: Path, upto: float = float("inf")) -> list[Row]:
-    """The rows of a metrics.jsonl with step <= upto; a line cut short by a kill is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if row["step"] <= upto:
-            rows.append(row)
-    return rows
+from attn_jax.hosts import is_first
+from attn_jax.records import Row, as_text, read_metrics, write_atomically
+from attn_jax.training.settings import Settings
 
 
 class Metrics:
-    """metrics.jsonl: a line per call of the update, numbers only."""
+    """A metrics.jsonl: a line per call of the update, numbers only."""
 
     def __init__(self, path: Path, step: int):
         """Open for appending, cut back to `step`."""
@@ -45,6 +21,7 @@ class Metrics:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, row: Row) -> None:
+        """Append a row."""
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
@@ -56,7 +33,7 @@ class Metrics:
 
 
 class TensorBoard:
-    """The same numbers as events in `tb/`."""
+    """TensorBoard events of the same rows, in `tb/`."""
 
     def __init__(self, folder: Path, step: int):
         from tensorboardX import SummaryWriter
@@ -64,6 +41,7 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def write(self, row: Row) -> None:
+        """Write an event a figure."""
         step = int(row["step"])
         for name, value in row.items():
             if name != "step":
@@ -79,35 +57,40 @@ class TensorBoard:
 class Progress:
     """A bar on a terminal, plain lines otherwise; on the first process only."""
 
-    def __init__(self, steps: int, step: int, enabled: bool = True):
-        self._steps = steps
-        self._enabled = enabled and jax.process_index() == 0
+    def __init__(self, settings: Settings, step: int, shown: Sequence[str] = ()):
+        """Begin at `step`; `shown` are the figures to print."""
+        self._steps, self._every = settings.train.steps, settings.evaluate.every
+        self._shown = shown
+        self._enabled = settings.log.progress and is_first()
         self._bar: Any = None
         if self._enabled and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True)
+            self._bar = tqdm(total=self._steps, initial=step, unit="step", dynamic_ncols=True)
 
     def write(self, row: Row, rate: float) -> None:
         """Show a row; plain lines only for rows that carry a validation."""
-        shown = {"loss": row["train/loss"], "error %": row["train/error"]}
-        validation = row.get("validation/error_mean")
-        if validation is not None:
-            shown["validation error %"] = validation
+        step = int(row["step"])
+        shown = {_label(name): as_text(name, row[name]) for name in self._shown if name in row}
         if self._bar is not None:
-            self._bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
-            self._bar.update(int(row["step"]) - self._bar.n)
-        elif self._enabled and validation is not None:
-            figures = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
-            self.say(f"step {int(row['step'])}/{self._steps}  {figures}  {rate:,.0f} examples/s")
+            self._bar.set_postfix(shown)
+            self._bar.update(step - self._bar.n)
+        elif step % self._every == 0 or step == self._steps:
+            figures = "  ".join(f"{name} {value}" for name, value in shown.items())
+            self.say(f"step {step}/{self._steps}  {figures}  {rate:,.0f} examples/s")
 
     def say(self, line: str) -> None:
-        """One line for the reader, above the bar if there is one."""
+        """Print one line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.write(line)
         elif self._enabled:
             print(line, flush=True)
 
     def close(self) -> None:
+        """End the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _label(figure: str) -> str:
+    return figure.removeprefix("train/").replace("/", " ").replace("_", " ")

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from attn_jax.errors import UserError, as_user_errors, check_installed
 from attn_jax.ops import grid_sample
 from attn_jax.ops.kernels import KERNELS
 from attn_jax.ops.native import build, supports
 from attn_jax.ops.padding import PADDINGS
-from attn_jax.training.names import UserError, as_user_errors, check_installed
-from attn_jax.training.writers import write_atomically
+from attn_jax.records import write_atomically
 from attn_jax.yardsticks.peers import FILL, Case, Sampled, by_onnx, by_oracle, by_torch
 
 MODES = {2: tuple(KERNELS), 3: tuple(name for name, kernel in KERNELS.items() if kernel.volumes)}

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from attn_jax import ops
-from attn_jax.training.names import UserError
+from attn_jax.errors import UserError
 
 OPERATIONS = ("forward", "forward+backward", "grid backward")
 # Of the largest value. A place on a pixel to rounding has the slope of one side or the other, which

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attn_jax import viz
-from attn_jax.training.finish import versions
+from attn_jax.records import versions
 from attn_jax.yardsticks.kernels import (
     OPERATIONS,
     REPORTED,

@@ -1,11 +1,10 @@
-"""Names to parts, and the three ways a run can end early that are not a bug."""
+"""Errors that a user can put right, and how a run can end early without a bug."""
 
+import difflib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
-
-from attn_jax.data.names import check_name
 
 T = TypeVar("T")
 
@@ -19,12 +18,12 @@ class Diverged(Exception):
 
 
 class Stopped(Exception):
-    """SIGTERM came: the state is saved, the run may be taken up again. Exit status 143."""
+    """A run that was told to stop and has saved its state: one clear line, exit status 143."""
 
 
 @contextmanager
 def as_user_errors() -> Iterator[None]:
-    """What data, names and parts refuse is the user's to put right."""
+    """Raise as UserError whatever data, names and parts refuse."""
     try:
         yield
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
@@ -42,6 +41,29 @@ def check_installed(*packages: str) -> None:
             raise ModuleNotFoundError(
                 f"No module named {package!r}; pip install 'attn_jax[experiments]'"
             )
+
+
+def check_name(what: str, name: str, valid: Iterable[str]) -> None:
+    """Refuse an unknown name, listing the valid ones and the nearest.
+
+    Raises:
+      ValueError: if the name is not among the valid ones.
+
+    >>> check_name("source", "nzp", ["npz", "tfds"])
+    Traceback (most recent call last):
+    ValueError: source must be one of npz, tfds; got 'nzp'; did you mean 'npz'?
+    """
+    valid = list(valid)
+    if name not in valid:
+        hint = f"; did you mean {nearest!r}?" if (nearest := nearest_name(name, valid)) else ""
+        raise ValueError(
+            f"{what} must be one of {', '.join(valid) or '(none)'}; got {name!r}{hint}"
+        )
+
+
+def nearest_name(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name that is most like `name`; None if none is alike."""
+    return next(iter(difflib.get_close_matches(str(name), list(valid), 1)), None)
 
 
 def pick(table: Mapping[str, T], name: str, what: str) -> T:

@@ -4,19 +4,17 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from attn_jax.data import batch_ids
+from attn_jax.records import versions
+from attn_jax.systems import prepare
 from attn_jax.training.experiment import Experiment
-from attn_jax.training.finish import versions
-from attn_jax.training.names import as_user_errors
-from attn_jax.training.prepare import prepare
-from attn_jax.training.state import TrainState
-from attn_jax.training.update import many
+from attn_jax.training.settings import Settings
+from attn_jax.training.update import fresh_state, make_update, many
 
 _SIDE = 2048
 
@@ -39,24 +37,25 @@ def _timed(call: Callable[[], Any], calls: int) -> list[float]:
     return seconds
 
 
-def benchmark(config: Any, calls: int, started: float) -> dict[str, Any]:
+def benchmark(config: Mapping[str, Any], calls: int, started: float) -> dict[str, Any]:
     """Time the update of a config.
 
     Args:
-      config: of a file in configs/.
+      config: plain data of a file in configs/.
       calls: how many calls of `train.steps_per_call` updates are timed, at least 3.
       started: `time.time()` when the process began.
 
     Returns:
       A flat dict: seconds to the first finished call since the process began, of compiling,
-      milliseconds a step (median, fastest), images/s, the matrix product's GFLOP/s before and
-      after, images/s per GFLOP/s, peak memory after a third of the calls and at the end.
+      milliseconds a step (median, fastest), examples/s, the matrix product's GFLOP/s before and
+      after, examples/s per GFLOP/s, peak memory after a third of the calls and at the end.
+
+    Raises:
+      UserError: if the config does not fit.
     """
-    with as_user_errors():
-        experiment = prepare(config)
-        state = experiment.init()
-    train = config.train
-    call, compile_seconds = _updates(config, experiment, state)
+    settings, experiment = prepare(config)
+    train = settings.train
+    call, compile_seconds = _updates(settings, experiment)
     jax.block_until_ready(call())
     first = time.time() - started
     rate = matmul_rate()
@@ -71,50 +70,45 @@ def benchmark(config: Any, calls: int, started: float) -> dict[str, Any]:
         "first_call_seconds": first,
         "step_ms": 1e3 * step,
         "step_ms_fastest": 1e3 * min(seconds) / train.steps_per_call,
-        "images_per_second": per_second,
+        "examples_per_second": per_second,
         "matmul_gflops_before": rates[0],
         "matmul_gflops_after": rates[1],
-        "images_per_second_per_gflops": per_second / statistics.mean(rates),
+        "examples_per_second_per_gflops": per_second / statistics.mean(rates),
         "peak_memory_mb_early": early,
         "peak_memory_mb": _peak_megabytes(),
         "batch": train.batch,
-        "glimpses": config.model.glimpses,
-        "rollouts": train.rollouts,
         "calls": calls,
         "steps_per_call": train.steps_per_call,
         **versions(),
     }
 
 
-def step_milliseconds(config: Any) -> float:
+def step_milliseconds(settings: Settings, experiment: Experiment) -> float:
     """The median time of a training step over three calls of `train.steps_per_call` updates."""
-    experiment = prepare(config)
-    call, _ = _updates(config, experiment, experiment.init())
-    return 1e3 * statistics.median(_timed(call, 3)) / config.train.steps_per_call
+    call, _ = _updates(settings, experiment)
+    return 1e3 * statistics.median(_timed(call, 3)) / settings.train.steps_per_call
 
 
-def _updates(
-    config: Any, experiment: Experiment, state: TrainState
-) -> tuple[Callable[[], Any], float]:
+def _updates(settings: Settings, experiment: Experiment) -> tuple[Callable[[], Any], float]:
     """A call of `train.steps_per_call` updates that go on from one another; compile seconds."""
-    examples, train = jax.device_put(experiment.examples), config.train
-    total = len(jax.tree.leaves(examples)[0])
-    ids = jnp.asarray(batch_ids(config.seed, total, train.batch, 0, train.steps_per_call))
-    update = jax.jit(many(experiment.update), donate_argnums=0)
+    state = fresh_state(settings, experiment.learner)
+    resident = jax.device_put(experiment.resident)
+    fed = jax.device_put(experiment.feed(0, settings.train.steps_per_call))
+    update = jax.jit(many(make_update(settings, experiment.learner)), donate_argnums=0)
     began = time.perf_counter()
-    compiled = update.lower(state, examples, ids).compile()
+    compiled = update.lower(state, resident, fed).compile()
     compile_seconds = time.perf_counter() - began
 
     def call() -> Any:
         nonlocal state
-        state, figures = compiled(state, examples, ids)
+        state, figures = compiled(state, resident, fed)
         return figures
 
     return call, compile_seconds
 
 
 def lines(figures: dict[str, Any]) -> list[str]:
-    """A row a figure."""
+    """One line a figure, its name and its value."""
     width = max(map(len, figures))
     shown = ((k, f"{v:,.2f}" if isinstance(v, float) else str(v)) for k, v in figures.items())
     return [f"{name:{width}}  {value}" for name, value in shown]

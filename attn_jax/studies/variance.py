@@ -1,8 +1,7 @@
 """How much the gradient of a trained model's policy varies, by baseline and number of rollouts."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +9,17 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from attn_jax.baselines import BASELINES
 from attn_jax.data import Images, from_uint8
+from attn_jax.errors import UserError, as_user_errors
 from attn_jax.losses import score_function
 from attn_jax.models import Outputs
-from attn_jax.tasks import objective, rollouts
-from attn_jax.training.build import BASELINES, build_data
-from attn_jax.training.load import Loaded
-from attn_jax.training.measure import freeze
-from attn_jax.training.names import UserError, as_user_errors
-from attn_jax.types import Baseline, Choose, Key, PyTree
+from attn_jax.parts.digits import Canvas, freeze, load_digits
+from attn_jax.parts.objective import Wiring
+from attn_jax.runs.load import Loaded
+from attn_jax.systems import ram, square
+from attn_jax.tasks import REWARDS, objective, rollouts
+from attn_jax.types import Baseline, Estimator, Key, PyTree
 
 ROLLOUTS = (1, 4)
 
@@ -55,58 +56,72 @@ def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> l
     Raises:
       UserError: if the run's data is not there any more, or its choices are not credited.
     """
-    if loaded.config.model.name == "seq2seq":
+    wire = _WIRE.get(loaded.settings.system)
+    if wire is None:
         raise UserError("the variance is measured on images; the run is of texts")
-    if loaded.parts.final.credit is not score_function:
+    wiring = wire(loaded.settings, Canvas.of(loaded.facts))
+    if wiring.attention.final.credit is not score_function:
         raise UserError(
             "the variance is of a credited choice, gaussian or categorical; the run has "
-            f"model.estimator={loaded.config.model.estimator}"
+            f"mechanism.estimator={loaded.settings.mechanism.estimator}"
         )
     with as_user_errors():
-        data = build_data(loaded.config)
+        data = load_digits(loaded.settings.data)
     train = Images(*(part[:batch] for part in data.source.train))
-    images, labels = freeze(loaded.config, data, train, 0)
+    images, labels = freeze(data, loaded.settings.data.seed, train, 0)
     x, y = from_uint8(images), jnp.asarray(labels)
     cells = [(n, m) for n in BASELINES for m in ROLLOUTS if (n, m) != ("leave_one_out", 1)]
-    policy = _policy(loaded, x, y)
+    policy = _policy(loaded, wiring, x, y)
     return [_cell(policy, loaded, name, m, count) for name, m in cells]
 
 
-def _policy(loaded: Loaded, x: Array, y: Array) -> Callable[..., Array]:
-    """(baseline, M) -> (variables, key) -> the policy term; a moving average stands at E[R]."""
-    parts, ids = loaded.parts, jnp.arange(len(x))
-    estimator = parts.estimator(parts.sigma(loaded.step))
+# system -> (sections, canvas) -> wiring
+_WIRE = {"ram": ram.wire, "square": square.wire}
 
-    def rolled(variables: PyTree, choose: Choose, key: Key, count: int) -> Outputs:
-        model = parts.model(choose, parts.start.choose)
-        return rollouts(model, variables, x, key, ids, count, answers=slice(-1, None))
 
-    many = rolled(loaded.state.variables, estimator.choose, jax.random.key(1), 10)
-    expected = parts.reward(many.logits[:, :, -1], jnp.broadcast_to(y, (10, len(x)))).mean()
+class PolicyTerm(Protocol):
+    """The policy term of the loss, of a baseline and M rollouts."""
 
-    def policy(baseline: Baseline, m: int, variables: PyTree, key: Key) -> Array:
+    def __call__(self, baseline: Baseline, m: int, params: PyTree, key: Key) -> Array:
+        """The term, a scalar."""
+        ...
+
+
+def _policy(loaded: Loaded, wiring: Wiring, x: Array, y: Array) -> PolicyTerm:
+    """The policy term on a batch; a moving average stands at E[R]."""
+    ids, reward = jnp.arange(len(x)), REWARDS[loaded.settings.train.reward]
+    estimator, _ = wiring.attention.at(loaded.step)
+
+    def rolled(params: PyTree, estimator: Estimator, key: Key, count: int) -> Outputs:
+        model, last = wiring.model(estimator, wiring.start), slice(-1, None)
+        return rollouts(model, {"params": params}, x, key, ids, count, answers=last)
+
+    many = rolled(loaded.state.params, estimator, jax.random.key(1), 10)
+    expected = reward(many.logits[:, :, -1], jnp.broadcast_to(y, (10, len(x)))).mean()
+
+    def policy(baseline: Baseline, m: int, params: PyTree, key: Key) -> Array:
         greedy = baseline.takes == "greedy"
         _, (figures, _) = objective(
-            rolled(variables, estimator.choose, key, m),
+            rolled(params, estimator, key, m),
             y,
             estimator=estimator,
             baseline=baseline,
             baseline_state=jax.tree.map(lambda _: expected, baseline.init()),
-            reward=parts.reward,
-            greedy=rolled(variables, estimator.greedy, key, 1) if greedy else None,
+            reward=reward,
+            greedy=rolled(params, estimator.at_mode(), key, 1) if greedy else None,
         )
         return figures["policy"]
 
     return policy
 
 
-def _cell(policy: Callable[..., Array], loaded: Loaded, name: str, m: int, count: int) -> Varied:
+def _cell(policy: PolicyTerm, loaded: Loaded, name: str, m: int, count: int) -> Varied:
     @jax.jit
     def estimate(key: Key) -> Array:
-        gradient = jax.grad(partial(policy, BASELINES[name](), m))(loaded.state.variables, key)
-        return ravel_pytree(gradient["params"]["unroll"]["step"]["attend"])[0]
+        gradient = jax.grad(partial(policy, BASELINES[name](), m))(loaded.state.params, key)
+        return ravel_pytree(gradient["unroll"]["step"]["attend"])[0]
 
-    key = jax.random.key(loaded.config.seed)
+    key = jax.random.key(loaded.settings.seed)
     drawn = np.stack([np.asarray(estimate(jax.random.fold_in(key, i))) for i in range(count)])
     return Varied(name, m, ((drawn - drawn.mean(0)) ** 2).sum(1))
 

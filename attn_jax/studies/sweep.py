@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from attn_jax.training.workdir import read_json
+from attn_jax.records import is_fraction, read_json
 
 
 def cell_name(cell: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def table(workdir: Path, cells: list[dict[str, Any]]) -> str:
 
 
 def _tested(results: list[dict[str, Any]]) -> list[str]:
-    """What the cells were tested by, each figure once, without the ends of its interval."""
+    """The names of the figures on test, each once, without the ends of its interval."""
     names = dict.fromkeys(name for result in results for name in result)
     return [n for n in names if n.startswith("test/") and not n.endswith(("_low", "_high"))]
 
@@ -41,4 +41,6 @@ def _tested(results: list[dict[str, Any]]) -> list[str]:
 def _shown(result: dict[str, Any], figure: str) -> str:
     if figure not in result:
         return "-"
-    return f"{result[figure]:.2f} [{result[figure + '_low']:.2f}, {result[figure + '_high']:.2f}]"
+    scale = 100 if is_fraction(figure) else 1
+    value, low, high = (scale * result[figure + end] for end in ("", "_low", "_high"))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

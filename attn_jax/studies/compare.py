@@ -9,15 +9,23 @@ from scipy.stats import t
 
 from attn_jax import viz
 from attn_jax.data import Images
+from attn_jax.errors import UserError, as_user_errors
+from attn_jax.parts.digits import (
+    Canvas,
+    Digits,
+    freeze,
+    load_digits,
+    measure_key,
+    picture_key,
+)
+from attn_jax.parts.measure import make_wrong, policies
+from attn_jax.parts.objective import Wiring
+from attn_jax.parts.pictures import choose_examples, look
+from attn_jax.records import versions
+from attn_jax.runs.load import Loaded, load
+from attn_jax.studies.step_time import step_milliseconds
+from attn_jax.systems import prepare, square
 from attn_jax.tasks import clustered
-from attn_jax.training import pictures
-from attn_jax.training.benchmark import step_milliseconds
-from attn_jax.training.build import build_data
-from attn_jax.training.finish import versions
-from attn_jax.training.load import Loaded, load
-from attn_jax.training.measure import freeze, make_wrong, measure_key, policies
-from attn_jax.training.model import map_size
-from attn_jax.training.names import UserError, as_user_errors
 
 COMPOSITES = 10  # of each test digit
 _FROZEN = 3  # what their clutter is frozen by; 0 to 2 are the run's own splits
@@ -54,15 +62,15 @@ class OnComposites(NamedTuple):
 
     @property
     def by_seed(self) -> np.ndarray:
-        """[seeds], errors in percent."""
-        return 100 * self.wrong.mean((1, 2))
+        """[seeds], errors as fractions."""
+        return self.wrong.mean((1, 2))
 
     @property
     def error(self) -> tuple[float, float, float]:
-        """Percent, with its 95 % interval: over seeds, or over digits where there is one seed."""
+        """A fraction with its 95 % interval, over seeds, or over digits where there is one seed."""
         seeds = len(self.wrong)
         if seeds == 1:
-            return _percent(clustered(self.wrong.mean(0)))
+            return clustered(self.wrong.mean(0))
         mean = float(self.by_seed.mean())
         half = float(t.ppf(0.975, seeds - 1) * self.by_seed.std(ddof=1) / np.sqrt(seeds))
         return mean, mean - half, mean + half
@@ -83,45 +91,46 @@ def compare(
     Raises:
       UserError: for a run that cannot be read, or whose data is not there any more.
     """
-    composed = _composites(load(cells[0].runs[0]).config)
+    composed = _composites(load(cells[0].runs[0]).settings.data)
     tested = [_test(cell, composed) for cell in cells]
     learned = [one for one in tested if one.cell.policy == "learned"]
     rows = [_row(one, tested, controls[one.cell.mechanism]) for one in learned]
-    return _table(rows, len(composed.labels)), {"rows": rows, **versions()}, _picture(learned)
+    picture = _picture(learned, composed)
+    return _table(rows, len(composed.labels)), {"rows": rows, **versions()}, picture
 
 
-def _composites(config: Any) -> Images:
+def _composites(data: Digits) -> Images:
     """Every test digit among COMPOSITES clutters, frozen by the data's seed."""
     with as_user_errors():
-        data = build_data(config)
-    test = data.source.test
-    many = Images(*(np.repeat(part, COMPOSITES, 0) for part in test))
-    return freeze(config, data, many, _FROZEN)
+        digits = load_digits(data)
+    many = Images(*(np.repeat(part, COMPOSITES, 0) for part in digits.source.test))
+    return freeze(digits, data.seed, many, _FROZEN)
 
 
 def _test(cell: Cell, composed: Images) -> OnComposites:
     loaded, wrong = load(cell.runs[0]), []
     for run in cell.runs:
         one = load(run)
-        if one.config.data != loaded.config.data:
+        if one.settings.data != loaded.settings.data:
             raise UserError(f"{run} has other data than {cell.runs[0]}")
-        measure = make_wrong(one.config, one.parts, policies(one.config, one.parts)["mean"])
-        found = measure(one.variables, *composed, measure_key(one.config, _FROZEN))[:, -1]
+        wiring, evaluate = _wiring(one), one.settings.evaluate
+        measure = make_wrong(wiring, policies(wiring, evaluate)["mean"], evaluate.batch)
+        key = measure_key(one.settings.data.seed, _FROZEN)
+        found = measure(one.state.evaluated, *composed, key)[:, -1]
         wrong.append(found.reshape(-1, COMPOSITES))
-    return OnComposites(cell, loaded, np.stack(wrong), step_milliseconds(loaded.config))
+    return OnComposites(cell, loaded, np.stack(wrong), step_milliseconds(*prepare(loaded.config)))
+
+
+def _wiring(loaded: Loaded) -> Wiring:
+    return square.wire(loaded.settings, Canvas.of(loaded.facts))
 
 
 def difference(one: OnComposites, other: OnComposites) -> tuple[float, float, float]:
-    """other's error minus one's on the same images, percent, with its 95 % interval over digits.
+    """other's error minus one's on the same images, with its 95 % interval over digits.
 
     Composites of a digit belong together, and so do the seeds that were averaged.
     """
-    return _percent(clustered((other.wrong.astype(float) - one.wrong).mean(0)))
-
-
-def _percent(interval: tuple[float, float, float]) -> tuple[float, float, float]:
-    mean, low, high = (100 * value for value in interval)
-    return mean, low, high
+    return clustered((other.wrong.astype(float) - one.wrong).mean(0))
 
 
 def _row(
@@ -144,7 +153,7 @@ def _row(
         "by_seed": one.by_seed.tolist(),
         "parameters": one.loaded.state.size,
         "step_ms": one.step_ms,
-        "batch": one.loaded.config.train.batch,
+        "batch": one.loaded.settings.train.batch,
         **_reading(one.loaded),
         "controls": beside,
     }
@@ -152,15 +161,17 @@ def _row(
 
 def _reading(loaded: Loaded) -> dict[str, int]:
     """How many places of the map a step reads, at most, and how many numbers it passes on."""
-    model, takes = loaded.config.model, loaded.parts.read.takes
-    height, width = map_size(model, loaded.parts.shape)
+    mechanism, model = loaded.settings.mechanism, loaded.settings.model
+    attention = _wiring(loaded).attention
+    height, width = model.map_size(Canvas.of(loaded.facts).canvas)
     places, features = height * width, model.encoder[-1]
-    if takes != "weights":  # between places, which are read two by two
-        samples = model.glimpse_size**2
-        seen = (model.glimpse_size + 1) ** 2 if takes == "point" else 4 * samples
+    if attention.read.takes != "weights":  # between places, which are read two by two
+        samples = mechanism.size**2
+        at_point = attention.read.takes == "point"
+        seen = (mechanism.size + 1) ** 2 if at_point else 4 * samples
         return {"places": min(seen, places), "of": places, "passed_on": samples * features}
-    one_hot = loaded.parts.final.gives == "one_hot"
-    passed = features if model.read == "weighted_sum" else places * features
+    one_hot = attention.final.gives == "one_hot"
+    passed = features if mechanism.read == "weighted_sum" else places * features
     return {"places": 1 if one_hot else places, "of": places, "passed_on": passed}
 
 
@@ -190,24 +201,21 @@ def _table(rows: Sequence[dict[str, Any]], count: int) -> str:
 
 
 def _interval(values: Sequence[float], sign: str = "") -> str:
-    mean, low, high = values
+    mean, low, high = (100 * value for value in values)
     return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
-def _picture(learned: Sequence[OnComposites]) -> bytes:
+def _picture(learned: Sequence[OnComposites], composed: Images) -> bytes:
     """Where each looks on the same composites, at its mean."""
-    config = learned[0].loaded.config
-    composed = _composites(config)
-    chosen = pictures.choose_examples(composed.labels)[:: 8 // _SHOWN][:_SHOWN]
+    chosen = choose_examples(composed.labels)[:: 8 // _SHOWN][:_SHOWN]
     images, labels = composed.images[chosen], composed.labels[chosen]
     strips = []
     for one in learned:
-        config, parts = one.loaded.config, one.loaded.parts
-        key = pictures.picture_key(config)
-        looked = pictures.look(config, parts, one.loaded.variables, images, key)
-        kind, where, patch = pictures.on_map(config, parts, looked)
-        said = looked.probabilities[:, -1].argmax(-1)
+        settings = one.loaded.settings
+        key = picture_key(settings.data.seed)
+        looks = look(_wiring(one.loaded), one.loaded.state.evaluated, images, key)
+        kind, where, patch = square.on_map(settings, looks)
         name = one.cell.mechanism.replace("_", " ")
-        strips.append(viz.Strip(name, kind, where, patch, said))
+        strips.append(viz.Strip(name, kind, where, patch, looks.answers))
     shown = np.asarray(images, np.float32) / 255
     return viz.to_png(viz.side_by_side(shown, strips, labels))

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
+from attn_jax import fields
+from attn_jax.errors import UserError, as_user_errors
+from attn_jax.records import versions
+from attn_jax.runs.load import load
 from attn_jax.training.experiment import Figures
-from attn_jax.training.finish import versions
-from attn_jax.training.load import load
-from attn_jax.training.names import UserError, as_user_errors
-from attn_jax.training.prepare import prepare
 
 
 def evaluate(
@@ -35,19 +33,18 @@ def evaluate(
       UserError: something the user can put right.
     """
     loaded = load(workdir, step)
-    config = ConfigDict(loaded.config.to_dict())
+    config = dict(loaded.config)
     if source or path:
-        if "source" not in config.data:
+        if "source" not in config["data"]:
             raise UserError(f"{workdir} makes its own data; there is no other source of it")
-        config.data.source, config.data.path = source or config.data.source, path
+        config["data"] = {**config["data"], "source": source or config["data"]["source"]}
+        config["data"]["path"] = path
     with as_user_errors():
-        experiment = prepare(config)
-    given, needed = experiment.notes, loaded.parts.shape._asdict()
-    if given != needed:
-        raise UserError(
-            f"the run has canvases {needed['canvas']} and {needed['num_classes']} classes; "
-            f"{config.data.source} gives {given['canvas']} and {given['num_classes']}"
-        )
+        experiment = loaded.system.prepare(fields.read(loaded.system.sections, config))
+    facts = fields.as_json(experiment.facts)
+    differ = fields.differences(loaded.facts, facts, ("in the run", "here"))
+    if differ:
+        raise UserError(f"the run was trained on other data: {'; '.join(differ)}")
     measured = experiment.measure(loaded.state, split)
     results: dict[str, Any] = {
         "step": loaded.step,

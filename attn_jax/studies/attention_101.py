@@ -16,10 +16,10 @@ from jax import Array
 
 from attn_jax import viz
 from attn_jax.data import cluttered, load_source
+from attn_jax.errors import as_user_errors, check_installed
 from attn_jax.estimators import categorical, expectation, gaussian, sparsemax, with_temperature
 from attn_jax.ops import affine, affine_grid, axis_coordinates, crop, mask, weighted_sum
-from attn_jax.training.names import as_user_errors, check_installed
-from attn_jax.training.writers import write_atomically
+from attn_jax.records import write_atomically
 from attn_jax.types import Estimator, PyTree
 from attn_jax.viz import Mechanism
 

@@ -8,12 +8,11 @@ from typing import Any
 import jax
 
 from attn_jax import viz
+from attn_jax.errors import as_user_errors, check_installed
 from attn_jax.laboratory import PROBLEMS, Measured, Row, measure, rows
-from attn_jax.training.finish import versions
-from attn_jax.training.load import load
-from attn_jax.training.names import as_user_errors, check_installed
-from attn_jax.training.variance import Varied, location_variance, ratio
-from attn_jax.training.writers import write_atomically
+from attn_jax.records import versions, write_atomically
+from attn_jax.runs.load import load
+from attn_jax.studies.variance import Varied, location_variance, ratio
 
 _DRAWN = "5 items, twice"
 _HEADER = (

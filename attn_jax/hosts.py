@@ -1,0 +1,130 @@
+"""Devices and processes: one ("data",) mesh over all of them, and arrays on it.
+
+A process is one Python program; JAX's runtime joins many of them, one a host, into a cluster. The
+batch is split over all devices, and each process brings its own part of it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
+
+from attn_jax.types import PyTree
+
+
+def data_mesh() -> Mesh:
+    """One ("data",) axis over all devices.
+
+    Auto axes: with explicit ones the gradients of a sharded batch raise ShardingTypeError.
+    """
+    auto = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=auto)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The sharding of what is the same on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def over_batch(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """The sharding of what is split over the devices along `axis`."""
+    return NamedSharding(mesh, PartitionSpec(*([None] * axis), "data"))
+
+
+def layout(shapes: PyTree, split: bool) -> PyTree:
+    """The sharding of each array: replicated, or split along its largest axis that divides.
+
+    Args:
+      shapes: arrays, or their shapes.
+      split: whether to split them over the devices; what has no such axis is replicated.
+    """
+    mesh = data_mesh()
+
+    def of_one(leaf: Any) -> Sharding:
+        axes = [i for i, size in enumerate(leaf.shape) if size and size % mesh.size == 0]
+        if not split or not axes:
+            return replicated(mesh)
+        return over_batch(mesh, max(axes, key=lambda i: leaf.shape[i]))
+
+    return jax.tree.map(of_one, shapes)
+
+
+def make(init: Callable[[], PyTree], split: bool) -> PyTree:
+    """Arrays made on the devices, in their layout."""
+    return jax.jit(init, out_shardings=layout(jax.eval_shape(init), split))()
+
+
+def everywhere(tree: PyTree) -> PyTree:
+    """Host arrays, the same in all processes, on every device."""
+    return _put(tree, replicated(data_mesh()), np.shape)
+
+
+def over_batches(fed: PyTree) -> PyTree:
+    """Host arrays [K, B / processes, ...] as device arrays [K, B, ...], split over the batch."""
+
+    def whole(leaf: Any) -> tuple[int, ...]:
+        count, batch, *rest = np.shape(leaf)
+        return (count, batch * jax.process_count(), *rest)
+
+    return _put(fed, over_batch(data_mesh(), 1), whole)
+
+
+def _put(tree: PyTree, sharding: Sharding, shape: Callable[[Any], tuple[int, ...]]) -> PyTree:
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(
+            sharding, np.asarray(leaf), shape(leaf)
+        ),
+        tree,
+    )
+
+
+def local(tree: PyTree) -> PyTree:
+    """What this process can compute with alone: the whole of each array."""
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(
+        lambda leaf: (
+            np.asarray(leaf)
+            if leaf.is_fully_replicated
+            else multihost_utils.process_allgather(leaf, tiled=True)
+        ),
+        tree,
+    )
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def wait(name: str) -> None:
+    """Wait until every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def due(seconds: float, limit: float) -> bool:
+    """Whether the first process has waited for so long: its clock is everyone's."""
+    mine = seconds >= limit
+    if jax.process_count() == 1:
+        return mine
+    return bool(multihost_utils.broadcast_one_to_all(np.array(mine)))
+
+
+def describe() -> str:
+    """The devices in words."""
+    processes = f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    return f"{jax.device_count()} {jax.devices()[0].device_kind} device(s){processes}"
+
+
+def agree(config: Mapping[str, Any]) -> None:
+    """Refuse to begin where processes have different configs."""
+
+
+def start(join: bool) -> None:
+    """Join the processes of a run."""

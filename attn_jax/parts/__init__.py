@@ -1,0 +1,1 @@
+"""Parts: config sections, and what is made of them, that two systems or more share."""

@@ -1,0 +1,54 @@
+"""How a model computes: its dtype, its memory, its cells."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax import modules
+from attn_jax.fields import field, section
+
+DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@section
+class Compute:
+    """How a model computes."""
+
+    dtype: str = field("of the computation; parameters stay float32", names=DTYPES)
+    remat: bool = field("whether the backward pass computes activations again instead of keeping")
+    unroll: int = field("steps in one turn of the loop: faster, longer to compile", least=1)
+
+    @property
+    def jax_dtype(self) -> Any:
+        """The dtype as JAX knows it."""
+        return DTYPES[self.dtype]
+
+    def loop(self, steps: int) -> dict[str, Any]:
+        """The arguments of a model that unrolls `steps` steps."""
+        return {
+            "remat": self.remat,
+            "unroll": min(self.unroll, steps),
+            "dtype": self.jax_dtype,
+        }
+
+
+@section
+class CoreModel:
+    """The recurrent core, which every model has."""
+
+    core: str = field("kind of the core's cells", names=modules.CORES)
+    core_widths: tuple[int, ...] = field("units of the core's cells, a stack if several", least=1)
+
+    def cells(self, compute: Compute) -> tuple[nn.RNNCellBase, ...]:
+        """The core's cells."""
+        make = modules.CORES[self.core]
+        return tuple(make(width, compute.jax_dtype) for width in self.core_widths)
+
+
+def view(detach: bool) -> Callable[[Array], Array]:
+    """What a policy sees of the state: all of it, or all but its gradient."""
+    return jax.lax.stop_gradient if detach else modules.everything

@@ -1,0 +1,153 @@
+"""Training with credited choices: the section, the loss, and the learner made of them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from jax import Array
+
+from attn_jax.baselines import BASELINES
+from attn_jax.fields import field, section
+from attn_jax.models import Outputs
+from attn_jax.parts.mechanism import Attention
+from attn_jax.tasks import REWARDS, Weights, rollouts
+from attn_jax.training.experiment import Learner
+from attn_jax.training.settings import Train
+from attn_jax.types import Estimator, Key, PyTree
+
+
+@section
+class Credited(Train):
+    """The engine's section, and how choices are rewarded."""
+
+    rollouts: int = field("Monte-Carlo rollouts of each example, M", least=1)
+    baseline: str = field("what a reward is compared with", names=BASELINES)
+    reward: str = field("of an answer", names=REWARDS)
+    policy_weight: float = field("of the credit in the loss", least=0)
+    value_weight: float = field("of the baseline's regression in the loss", least=0)
+    entropy_weight: float = field("of the entropy of choices, which the loss lowers by it")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.baseline == "leave_one_out" and self.rollouts < 2:
+            raise ValueError(
+                "train.baseline=leave_one_out needs train.rollouts of at least 2; got 1"
+            )
+
+
+class MakeModel(Protocol):
+    """Makes a model that chooses by `estimator`, and at first by `start` if it is given."""
+
+    def __call__(self, estimator: Estimator, start: Estimator | None) -> Any:
+        """The Flax module, a `RecurrentClassifier` or of its form."""
+        ...
+
+
+class Wiring(NamedTuple):
+    """A mechanism and the model around it.
+
+    Attributes:
+      attention: the mechanism.
+      start: how the first glimpse is placed; None: as any other.
+      model: makes the model.
+      steps: T, choices in a rollout.
+      dummy_input: an input of zeros [1, ...], to make parameters with.
+    """
+
+    attention: Attention
+    start: Estimator | None
+    model: MakeModel
+    steps: int
+    dummy_input: Array
+
+    def at_mode(self) -> Any:
+        """The model that is measured, drawn and asked."""
+        return self.model(self.attention.final.at_mode(), self.start)
+
+
+class Query(NamedTuple):
+    """A batch as rollouts and the objective take it.
+
+    Attributes:
+      x: the inputs [B, ...].
+      targets: the right answers, as the objective takes them.
+      ids: [B], names of the examples, which keys are folded from.
+      inputs: [B, T, ...], joined in one a step; None if there are none.
+      answers: the steps that are graded.
+    """
+
+    x: Array
+    targets: Array
+    ids: Array
+    inputs: Array | None = None
+    answers: slice = slice(None)
+
+
+class Objective(Protocol):
+    """An objective of `tasks`, such as `tasks.objective`."""
+
+    def __call__(
+        self, outputs: Outputs, targets: Array, **options: Any
+    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+        """(loss, (figures, state of the baseline))."""
+        ...
+
+
+def make_learner(
+    wiring: Wiring,
+    train: Credited,
+    objective: Objective,
+    batch: Callable[[PyTree, PyTree, Key], PyTree],
+    query: Callable[[PyTree], Query],
+) -> Learner:
+    """The learner of any mechanism: one objective, whose credit is zero where attention is soft.
+
+    Args:
+      wiring: the mechanism and its model.
+      train: rollouts, baseline, reward, weights.
+      objective: of the rollouts.
+      batch: of `Learner`.
+      query: that batch as the objective takes it.
+    """
+    attention, baseline = wiring.attention, BASELINES[train.baseline]()
+    weights = Weights(train.policy_weight, train.value_weight, train.entropy_weight)
+
+    def init(key: Key) -> tuple[PyTree, PyTree]:
+        keys = jax.random.split(key, (1, wiring.steps))
+        made = wiring.model(attention.first, wiring.start).init(key, wiring.dummy_input, keys)
+        return made["params"], baseline.init()
+
+    def loss(
+        params: PyTree, batch: PyTree, key: Key, step: Array, carried: PyTree
+    ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
+        asked = query(batch)
+        # Made inside the update: the spread is traced, so its schedule never retraces.
+        estimator, spread = attention.at(step)
+
+        def rolled(estimator: Estimator, count: int) -> Outputs:
+            model = wiring.model(estimator, wiring.start)
+            return rollouts(
+                model, {"params": params}, asked.x, key, asked.ids, count, asked.inputs,
+                asked.answers,
+            )  # fmt: skip
+
+        greedy = baseline.takes == "greedy"
+        value, (figures, state) = objective(
+            rolled(estimator, train.rollouts),
+            asked.targets,
+            estimator=estimator,
+            baseline=baseline,
+            baseline_state=carried,
+            reward=REWARDS[train.reward],
+            weights=weights,
+            greedy=rolled(estimator.at_mode(), 1) if greedy else None,
+        )
+        return value, (figures | spread, state)
+
+    return Learner(init, batch, loss)
+
+
+def params_alone(params: PyTree, carried: PyTree) -> PyTree:
+    """The variables of a module that has no collection beside its parameters."""
+    del carried  # a baseline's state
+    return {"params": params}

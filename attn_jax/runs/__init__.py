@@ -1,0 +1,1 @@
+"""Runs: taken up again from their folder, whatever system made them."""

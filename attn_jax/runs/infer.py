@@ -1,0 +1,26 @@
+"""Asking a trained model about the user's own pictures, or texts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attn_jax.errors import as_user_errors
+from attn_jax.runs.load import load
+from attn_jax.training.experiment import Answer
+
+
+def infer(workdir: str | Path, asked: Sequence[str]) -> tuple[Sequence[Answer], bytes]:
+    """One rollout at the policy's mode for each picture, or text if the run was over texts.
+
+    Args:
+      workdir: the run's folder.
+      asked: paths of pictures, or texts.
+
+    Returns:
+      The answer to each, and a PNG of where the model looked.
+
+    Raises:
+      UserError: for a run or a picture that cannot be read, or a text with strange characters.
+    """
+    loaded = load(workdir)
+    with as_user_errors():
+        return loaded.system.ask(loaded.settings, loaded.facts, loaded.variables, asked)

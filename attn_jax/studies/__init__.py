@@ -1,0 +1,1 @@
+"""Studies: commands that measure rather than train one system."""

@@ -1,0 +1,172 @@
+"""RAM on images of classes  (Mnih et al. 2014)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from attn_jax import viz
+from attn_jax.estimators import CONTROLS
+from attn_jax.fields import construct, field, section
+from attn_jax.models import RecurrentClassifier, ram
+from attn_jax.modules import SQUASHES
+from attn_jax.ops import check_glimpse
+from attn_jax.parts.classification import (
+    ClassifierSettings,
+    Presentation,
+    Reading,
+    classification,
+    classifier,
+    read_pictures,
+)
+from attn_jax.parts.compute import CoreModel, view
+from attn_jax.parts.digits import Canvas, load_digits
+from attn_jax.parts.mechanism import Mechanism, make_attention
+from attn_jax.parts.objective import Wiring
+from attn_jax.parts.pictures import Looks
+from attn_jax.training.experiment import Experiment, Model, System
+from attn_jax.types import Estimator, PyTree
+
+
+@section
+class Glimpses(Mechanism):
+    """Glimpses at points of an image."""
+
+    learn_spread: bool = field("whether sigma starts at spread and is the network's to change")
+    read: str = field("what is seen at a point", names=("retina", "crop"))
+    steps: int = field("glimpses", least=1)
+    size: int = field("of a glimpse, pixels", least=1)
+    scales: int = field("retina: how many patches a glimpse has", least=1)
+    ratio: float = field("retina: how much wider each next patch is", least=1)
+    unit: float = field("pixels from the centre at location +-1; 0: the image's edge", least=0)
+    start: str = field("the first glimpse", names=CONTROLS["point"])
+    squash: str = field("of the location's mean into [-1, 1]", names=SQUASHES)
+
+    @property
+    def patch_sizes(self) -> tuple[float, ...]:
+        """Sides of the squares a glimpse covers, finest first, pixels."""
+        return viz.patch_sizes(self.size, self.scales if self.read == "retina" else 1, self.ratio)
+
+
+@section
+class GlimpseModel(CoreModel):
+    """Widths of the glimpse network, the core and the location head."""
+
+    glimpse_hidden: int = field("units of h_g and h_l", least=1)
+    glimpse_features: int = field("units of g; 256 in the paper", least=1)
+    location_hidden: tuple[int, ...] = field(
+        "units of ReLU layers in the location head; () in the paper", least=1, empty=True
+    )
+
+
+@section
+class Sections(ClassifierSettings):
+    """The sections of a RAM config."""
+
+    mechanism: Glimpses
+    model: GlimpseModel
+
+
+def prepare(settings: Sections) -> Experiment:
+    """The experiment: images, the model wired for them, and how it is described."""
+    data = load_digits(settings.data)
+    wiring = wire(settings, data.canvas)
+    return classification(settings, data, wiring, _presentation(settings))
+
+
+def wire(settings: Sections, canvas: Canvas) -> Wiring:
+    """The mechanism, and RAM around it.
+
+    Raises:
+      ValueError: for an estimator that gives no points, or a glimpse wider than the image.
+    """
+    mechanism, compute = settings.mechanism, settings.compute
+    attention = make_attention(mechanism, settings.train.steps)
+    if mechanism.read == "retina":
+        check_glimpse(
+            canvas.canvas, (mechanism.size,) * 2, mechanism.ratio ** (mechanism.scales - 1)
+        )
+    places = CONTROLS["point"]
+    start = places[mechanism.policy if mechanism.policy in places else mechanism.start]
+
+    def model(estimator: Estimator, start: Estimator | None) -> RecurrentClassifier:
+        return construct(
+            ram,
+            settings.model,
+            estimator=estimator,
+            read=attention.read,
+            start=start,
+            num_classes=canvas.num_classes,
+            num_steps=mechanism.steps,
+            cells=settings.model.cells(compute),
+            squash=SQUASHES[mechanism.squash],
+            sigma=mechanism.spread if mechanism.learn_spread else None,
+            view=view(mechanism.detach),
+            **compute.loop(mechanism.steps),
+        )
+
+    dummy = jnp.zeros((1, *canvas.canvas))
+    return Wiring(attention, start, model, mechanism.steps, dummy)
+
+
+def rebuild(settings: Sections, facts: Mapping[str, Any]) -> Model:
+    """The model without its data."""
+    return classifier(settings, wire(settings, Canvas.of(facts)))
+
+
+def ask(
+    settings: Sections, facts: Mapping[str, Any], variables: PyTree, paths: Sequence[str]
+) -> tuple[list[Reading], bytes]:
+    """The class of each picture, and the path of glimpses over it."""
+    canvas = Canvas.of(facts)
+    wiring = wire(settings, canvas)
+    return read_pictures(settings, canvas, wiring, _presentation(settings), variables, paths)
+
+
+def _presentation(settings: Sections) -> Presentation:
+    mechanism = settings.mechanism
+    glimpses = (
+        f"{mechanism.steps} glimpses of {mechanism.size}x{mechanism.size}, "
+        f"{mechanism.scales} scale(s)"
+    )
+    return Presentation("RAM", glimpses, lambda looks, labels: draw(mechanism, looks, labels))
+
+
+def draw(mechanism: Glimpses, looks: Looks, labels: np.ndarray | None) -> dict[str, viz.Picture]:
+    """Paths of glimpses over the images; with labels also the first of them as an animation."""
+    places = looks.where * _frame(mechanism, looks.images.shape)
+    # A crop has one scale, and no axis for it.
+    glimpses = looks.glimpses if looks.glimpses.ndim == 6 else looks.glimpses[:, :, None]
+    sizes = mechanism.patch_sizes
+    figure = viz.glimpse_paths(looks.images, places, glimpses, labels, looks.answers, sizes=sizes)
+    paths = viz.Picture(
+        viz.to_png(figure),
+        "Test images with the numbered path of glimpses, and the patch each glimpse saw.",
+        "The policy's mean on test images: the path of glimpses, and what each one saw.",
+    )
+    if labels is None:
+        return {"paths.png": paths}
+    gif = viz.rollout_gif(
+        looks.images[0],
+        places[0],
+        glimpses[0],
+        sizes=sizes,
+        label=int(labels[0]),
+        probabilities=looks.probabilities[0],
+    )
+    rollout = viz.Picture(
+        gif,
+        "Animation of one rollout: the glimpse, the pixels seen so far, the class probabilities.",
+        "One rollout, glimpse by glimpse.",
+    )
+    return {"paths.png": paths, "rollout.gif": rollout}
+
+
+def _frame(mechanism: Glimpses, shape: tuple[int, ...]) -> np.ndarray:
+    """From location units to the image's frame, for (x, y)."""
+    unit, (height, width) = mechanism.unit, shape[1:3]
+    return np.array([2 * unit / width, 2 * unit / height]) if unit else np.ones(2)
+
+
+SYSTEM = System(Sections, "configs/ram_mnist.py", prepare, rebuild, ask)

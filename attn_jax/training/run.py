@@ -1,0 +1,98 @@
+"""A run and its folder: new, half done, finished, or another run's; what it knows of itself."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attn_jax.errors import UserError
+from attn_jax.fields import differences
+from attn_jax.records import read_json, write_atomically
+from attn_jax.training.checkpoint import Checkpoints
+from attn_jax.training.experiment import Experiment
+from attn_jax.training.settings import Settings
+from attn_jax.training.state import TrainState
+from attn_jax.training.writers import Progress
+
+# What may differ when a run is taken up again: how long it goes on, and what it says meanwhile.
+_MAY_CHANGE = re.compile(r"(train\.steps|log\.\w+): ")
+
+
+class Run(NamedTuple):
+    """A run in progress.
+
+    Attributes:
+      workdir: its folder.
+      settings: its config's sections.
+      experiment: what it trains.
+      checkpoints: its saved states.
+      notes: plain data that each checkpoint keeps: the best step, seconds spent, resumptions.
+      progress: lines for the reader.
+      started: `time.time()` when it would have begun without interruptions.
+    """
+
+    workdir: Path
+    settings: Settings
+    experiment: Experiment
+    checkpoints: Checkpoints
+    notes: dict[str, Any]
+    progress: Progress
+    started: float
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Write a checkpoint, with the time spent so far."""
+        self.notes["wall_seconds"] = time.time() - self.started
+        try:
+            self.checkpoints.save(step, state, self.notes)
+        except Exception as error:  # orbax raises whatever its storage layers raise
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"could not write a checkpoint to {self.checkpoints.folder}: {line}"
+            ) from error
+
+    def note_best(self, step: int, value: float) -> bool:
+        """Whether this is the best so far; of equals the latest, which has learned longest."""
+        best, lower = self.notes["best"], self.experiment.best.lower
+        better = best is None or (value <= best if lower else value >= best)
+        if better:
+            self.notes.update(best=value, best_step=step)
+        return better
+
+
+def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a folder that cannot be one, or that holds a run of another config.
+
+    Raises:
+      UserError: naming the path, or the fields that differ with both values.
+    """
+    try:
+        above = [path for path in (workdir, *workdir.parents) if path.exists()]
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise UserError(f"--workdir={workdir} cannot be a folder: {error.strerror}") from error
+    if above and not above[0].is_dir():
+        raise UserError(f"--workdir={workdir} cannot be a folder: {above[0]} is a file")
+    path = workdir / "config.json"
+    if not path.exists():
+        return
+    before = read_json(path)
+    if "system" not in before:
+        raise UserError(
+            f"{workdir} holds a run of an older version, whose config has no 'system'; "
+            "give this run another --workdir"
+        )
+    differ = [one for one in differences(before, config) if not _MAY_CHANGE.match(one)]
+    if differ:
+        raise UserError(f"{workdir} holds a run of another config: {'; '.join(differ)}")
+
+
+def write_config(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Write the config.json that a later command in this folder is held to."""
+    write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def finished(workdir: Path, steps: int) -> bool:
+    """Whether the run in this folder already has its result, at this many steps."""
+    result = workdir / "result.json"
+    return result.exists() and read_json(result).get("steps") == steps

@@ -1,0 +1,98 @@
+"""The sections that configs start from; `--helpconfig` tells what each field means."""
+
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict, config_dict
+
+
+def arguments(file: str, arg: str | None, valid: Sequence[str]) -> list[str]:
+    """The words of a config's argument, each of them "tiny" or a valid one.
+
+    Args:
+      file: the config's name, for the message.
+      arg: after the colon of --config=file:arg, words parted by commas; None: none.
+      valid: words beside "tiny".
+
+    Raises:
+      ValueError: naming the words that there are.
+    """
+    words = arg.split(",") if arg else []
+    valid = (*valid, "tiny")
+    if strange := [word for word in words if word not in valid]:
+        names = ", ".join(f":{word}" for word in valid)
+        raise ValueError(f"{file} takes {names}, or some with commas; got :{strange[0]}")
+    return words
+
+
+def engine(system: str) -> ConfigDict:
+    """The sections that the engine reads, at the values of most configs."""
+    config = ConfigDict()
+    config.system = system
+    config.seed = 0
+
+    config.compute = ConfigDict()
+    config.compute.dtype = "float32"
+    config.compute.remat = False
+    config.compute.unroll = 1
+
+    config.train = ConfigDict()
+    config.train.steps = 5000
+    config.train.batch = 256
+    config.train.steps_per_call = 50
+    config.train.checkpoint_seconds = 3.0
+    config.train.state = "replicated"
+    config.train.rollouts = 1
+    config.train.baseline = "learned_value"
+    config.train.reward = "right"
+    config.train.policy_weight = 0.1
+    config.train.value_weight = 1.0
+    config.train.entropy_weight = 0.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup = 0
+    config.optimizer.momentum = 0.9
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.clip = 5.0
+    config.optimizer.average = 0.0
+
+    config.evaluate = ConfigDict()
+    config.evaluate.every = 500
+    config.evaluate.batch = 500
+
+    config.log = ConfigDict()
+    config.log.tensorboard = True
+    config.log.progress = True
+    config.log.pictures = True
+    return config
+
+
+def digits() -> ConfigDict:
+    """The section of small images: the embedded digits."""
+    data = ConfigDict()
+    data.source = "embedded"
+    data.path = config_dict.placeholder(str)
+    data.stream = False
+    data.task = "centered"
+    data.size = 28
+    data.shift = 1
+    data.pieces = 4
+    data.piece = 8
+    data.seed = 1
+    data.resize = config_dict.placeholder(int)
+    data.channels = 1
+    data.fraction = 0.1
+    return data
+
+
+def tiny(config: ConfigDict) -> ConfigDict:
+    """The same config at a few updates of a few examples, to see that it runs."""
+    config.train.steps = 6
+    config.train.steps_per_call = 2
+    config.train.batch = 8
+    config.train.checkpoint_seconds = 0.0
+    config.evaluate.every = 2
+    config.model.core_widths = (8,)
+    return config
