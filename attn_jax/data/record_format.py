@@ -138,7 +138,13 @@ def decode(
     return batch
 
 
-def _decode_variable(records, specs, pad_to, where) -> dict[str, np.ndarray]:
+def _decode_variable(
+    records: Sequence[bytes],
+    specs: Sequence[ArraySpec],
+    pad_to: Mapping[str, int],
+    where: Callable[[int], str],
+) -> dict[str, np.ndarray]:
+    """Like `decode`, for records of which at least one array varies in length."""
     lengths = np.array(
         [_lengths(record, specs, where, place) for place, record in enumerate(records)], _LENGTH
     ).reshape(len(records), len(specs))
@@ -153,7 +159,7 @@ def _decode_variable(records, specs, pad_to, where) -> dict[str, np.ndarray]:
         batch[spec.name] = np.zeros((len(records), *spec.with_length(longest)), spec.dtype)
         if spec.varies:
             batch[f"{spec.name}_length"] = given.astype(np.int32)
-    for place, record in enumerate(records):
+    for place, record in enumerate(map(memoryview, records)):
         end = _head(specs)
         for spec, length in zip(specs, lengths[place].tolist(), strict=True):
             start, end = end, end + spec.nbytes(length)
@@ -163,17 +169,24 @@ def _decode_variable(records, specs, pad_to, where) -> dict[str, np.ndarray]:
     return batch
 
 
+def record_lengths(record: bytes, specs: Sequence[ArraySpec]) -> list[int]:
+    """Read the lengths of a record's variable arrays, in the order of the specs."""
+    return np.frombuffer(record[: _head(specs)], _LENGTH).tolist()
+
+
 def _head(specs: Sequence[ArraySpec]) -> int:
     """The bytes of a record's lengths."""
     return _LENGTH.itemsize * sum(spec.varies for spec in specs)
 
 
-def _lengths(record: bytes, specs: Sequence[ArraySpec], where, place: int) -> list[int]:
-    """The length of each array of a record, 0 where it does not vary."""
+def _lengths(
+    record: bytes, specs: Sequence[ArraySpec], where: Callable[[int], str], place: int
+) -> list[int]:
+    """Read the length of each array of a record, 0 where it does not vary, and check its size."""
     head = _head(specs)
     if len(record) < head:
         raise ValueError(f"{where(place)}: expected at least {head} bytes; got {len(record)}")
-    given = iter(np.frombuffer(record[:head], _LENGTH).tolist())
+    given = iter(record_lengths(record, specs))
     lengths = [next(given) if spec.varies else 0 for spec in specs]
     if min(lengths) < 0:
         raise ValueError(f"{where(place)}: expected lengths of at least 0; got {min(lengths)}")

@@ -1,6 +1,8 @@
 """Write examples to a folder of records."""
 
+import contextlib
 import io
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attn_jax.data.record_format import ArraySpec, encode, make_spec
+from attn_jax.data.record_format import ArraySpec, encode, make_spec, record_lengths
 from attn_jax.data.record_index import (
     Index,
     array_record,
@@ -46,6 +48,8 @@ def write_records(
 
     Raises:
       ModuleNotFoundError: if array_record is not installed.
+      OSError: if a file cannot be written.
+      TypeError: if `about` is not JSON.
       ValueError: if the folder has records already, or naming the example that is not like the
         first.
 
@@ -54,40 +58,70 @@ def write_records(
     >>> texts = [{"text": np.arange(n)} for n in (3, 1)]
     >>> write_records(folder, texts, variable={"text": 0})
     """
-    module, folder = array_record(), Path(folder)
+    folder, variable, about = Path(folder), dict(variable or {}), dict(about or {})
+    json.dumps(about)  # refused before anything is written
     if index_path(folder).exists():
         raise ValueError(f"{folder} holds records already; remove it or write to another folder")
     folder.mkdir(parents=True, exist_ok=True)
     arrays: tuple[ArraySpec, ...] = ()
-    shards, lengths, room, writer = [], [], 0, None
-    try:
+    lengths = []
+    with contextlib.closing(_Shards(folder, shard_bytes)) as shards:
         for number, example in enumerate(examples):
             try:
-                arrays = arrays or _specs(example, dict(variable or {}))
+                arrays = arrays or _specs(example, variable)
                 record = encode(example, arrays)
             except ValueError as error:
                 raise ValueError(f"example {number}: {error}") from error
-            if writer is None or room <= 0:
-                if writer is not None:
-                    writer.close()
-                writer = module.ArrayRecordWriter(str(shard_path(folder, len(shards))), _OPTIONS)
-                room = shard_bytes
-                shards.append(0)
-            writer.write(record)
-            room -= len(record)
-            shards[-1] += 1
-            lengths.append(
-                [spec.length_of(np.asarray(example[spec.name])) for spec in arrays if spec.varies]
-            )
-    finally:
-        if writer is not None:
-            writer.close()
-    if not shards:
+            shards.append(record)
+            if variable:
+                lengths.append(record_lengths(record, arrays))
+    if not arrays:
         raise ValueError("expected at least one example; got none")
-    buffer = io.BytesIO()
-    np.save(buffer, np.array(lengths, np.int32).T)
-    write_atomically(lengths_path(folder), buffer.getvalue())
-    write_index(folder, Index(arrays, tuple(shards), dict(about or {})))
+    if variable:
+        buffer = io.BytesIO()
+        np.save(buffer, np.array(lengths, np.int32).T)
+        write_atomically(lengths_path(folder), buffer.getvalue())
+    write_index(folder, Index(arrays, tuple(shards.counts), about))
+
+
+class _Shards:
+    """The shards of a folder, written one after another.
+
+    Attributes:
+      counts: the number of records in each shard.
+    """
+
+    def __init__(self, folder: Path, shard_bytes: int):
+        self.counts: list[int] = []
+        self._folder, self._shard_bytes = folder, shard_bytes
+        self._module, self._writer, self._written = array_record(), None, 0
+
+    def append(self, record: bytes) -> None:
+        """Write one record, to a new shard if the last one is full."""
+        if self._writer is None or self._written >= self._shard_bytes:
+            self.close()
+            path = shard_path(self._folder, len(self.counts))
+            self._writer, self._written = self._module.ArrayRecordWriter(str(path), _OPTIONS), 0
+            self.counts.append(0)
+        self._writer.write(record)
+        self._written += len(record)
+        self.counts[-1] += 1
+        if not self._writer.ok():  # it has failed, and close() says why
+            self.close()
+
+    def close(self) -> None:
+        """Finish the last shard.
+
+        Raises:
+          OSError: if it could not be written, as where the disk is full.
+        """
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                writer.close()
+        except RuntimeError as error:
+            path = shard_path(self._folder, len(self.counts) - 1)
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def _specs(example: Mapping[str, np.ndarray], variable: Mapping[str, int]) -> tuple[ArraySpec, ...]:

@@ -1,7 +1,7 @@
-"""Examples on disk that are read by position: data that need not fit in memory.
+"""Examples on disk that are read by their position: data that need not fit in memory.
 
-Reading keeps no position of its own. What a batch holds depends on its ids alone, and the ids on
-(seed, step), so a resumed run needs nothing but its step number.
+Reading has no state. A batch depends on its ids alone, and `batch_ids` makes them from the seed
+and the step, so a resumed run needs no more than its step number.
 """
 
 import os
@@ -14,6 +14,7 @@ from jaxtyping import Int32, Integer
 
 from attn_jax.data.record_format import ArraySpec, decode
 from attn_jax.data.record_index import array_record, lengths_path, read_index, shard_path
+from attn_jax.errors import check_name
 
 # Nothing near a random position is worth reading ahead.
 _OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
@@ -59,7 +60,7 @@ class Records:
         return int(self._starts[-1])
 
     def lengths(self, name: str) -> Int32[np.ndarray, "N"]:
-        """The length of a variable array in every example, without reading the examples.
+        """Read the lengths of a variable array in all examples, from a file beside the records.
 
         Raises:
           ValueError: if no variable array has this name, or the file of lengths is damaged.
@@ -99,9 +100,11 @@ class Records:
           array; and <name>_length, int32 [...], for each variable array.
 
         Raises:
-          ValueError: for an id out of range; naming the file and the record that is damaged or
-            cut short, or is longer than `pad_to`.
+          ValueError: for an id out of range, or a name in `pad_to` that is no variable array;
+            naming the file and the record that is damaged, cut short, or longer than `pad_to`.
         """
+        for name in pad_to or {}:
+            check_name("pad_to", name, [spec.name for spec in self.arrays if spec.varies])
         places = ids.ravel()
         if places.size and not 0 <= places.min() <= places.max() < len(self):
             raise ValueError(

@@ -89,6 +89,10 @@ def test_splits_of_different_data_sets_are_refused(folder: Path):
         ({"images": np.zeros((4, 4, 1), np.uint8), "labels": np.int64(0)}, None),
         ({"tokens": np.zeros(4, np.uint8)}, None),
         ({"images": np.zeros((4, 4, 1), np.uint8), "labels": np.int32(0)}, {"num_classes": 2}),
+        (
+            {"images": np.zeros((4, 4, 1), np.uint8), "labels": np.int32(0)},
+            {"num_classes": "2", "description": ""},
+        ),
     ],
 )
 def test_other_records_are_refused(example: dict, about: dict | None, tmp_path: Path):

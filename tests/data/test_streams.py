@@ -1,6 +1,7 @@
 """Records on disk: what was written is read back, and damage is told in one line."""
 
 import json
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -95,6 +96,8 @@ def test_variable_axes_are_padded_with_zeros(tmp_path: Path):
     longer = records.read(ids.reshape(2, 2), pad_to={"frames": 9})
     assert longer["frames"].shape == (2, 2, 9, 2)
     np.testing.assert_array_equal(longer["frames"].reshape(4, 9, 2)[:, :3], batch["frames"])
+    with refuses("pad_to must be one of frames, words; got 'label'"):
+        records.read(ids, pad_to={"label": 5})
     with refuses(r"record 3 \(frames, words, label\): frames must be at most 5 long; got 8"):
         records.read(np.array([0, 3]), pad_to={"frames": 5})
 
@@ -342,6 +345,40 @@ def test_an_example_unlike_the_first_is_named(other: dict, message: str, tmp_pat
 def test_examples_that_cannot_be_written(example, variable, message: str, tmp_path: Path):
     with refuses(message):
         write_records(tmp_path, [example], variable=variable)
+
+
+def test_what_the_index_cannot_keep_is_refused_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_records(tmp_path, images(2), about={"classes": np.int64(3)})
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 200,000 bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_named(tmp_path: Path):
+    written = []
+
+    def many():
+        for number in range(10_000):
+            written.append(number)
+            yield {"x": np.zeros(1000)}
+
+    with refuses(f"{tmp_path}/00000.array_record cannot be written: .*too large", OSError):
+        write_records(tmp_path, many())
+    assert len(written) < 9_000
+    with refuses("index.json", FileNotFoundError):
+        Records(tmp_path)
 
 
 def test_no_examples(tmp_path: Path):

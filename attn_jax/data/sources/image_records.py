@@ -39,8 +39,8 @@ class StreamedSource(NamedTuple):
 def write_images(folder: str | os.PathLike, source: Source, *, shard_bytes: int = 2**30) -> None:
     """Write a data set as records, in the folders train/, validation/ and test/.
 
-    The training split is written last: where writing was interrupted, it has no index and the
-    folder is refused.
+    The training split is written last, so a folder whose writing was interrupted is refused: its
+    training split has no index. Remove such a folder before writing to it again.
 
     Args:
       folder: made if it is not there.
@@ -52,7 +52,7 @@ def write_images(folder: str | os.PathLike, source: Source, *, shard_bytes: int 
         `check_images` wants them.
       ModuleNotFoundError: if array_record is not installed.
     """
-    about = {"num_classes": source.num_classes, "description": source.description}
+    about = {"num_classes": int(source.num_classes), "description": source.description}
     parts = {
         name: check_images(*getattr(source, name), source.num_classes, name) for name in SPLITS
     }
@@ -107,8 +107,8 @@ def _open(folder: Path) -> Records:
     """Open the records of one split, which must be images with labels."""
     records = Records(folder)
     found = [(spec.name, spec.dtype.str, len(spec.shape), spec.varies) for spec in records.arrays]
-    about = records.about
-    if found != _ARRAYS or not {"num_classes", "description"} <= {*about}:
+    about = [type(records.about.get(key)) for key in ("num_classes", "description")]
+    if found != _ARRAYS or about != [int, str]:
         raise ValueError(
             f"{folder} holds no images that write_images wrote: expected uint8 images [H, W, C], "
             "int32 labels [], num_classes and a description"
