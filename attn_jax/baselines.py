@@ -7,7 +7,7 @@ the rollout itself.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +93,7 @@ def leave_one_out() -> Baseline:
     return Baseline(tuple, apply)
 
 
+@runtime_checkable
 class MakeBaseline(Protocol):
     """Makes a baseline of its defaults."""
 
@@ -100,9 +101,9 @@ class MakeBaseline(Protocol):
 
 
 BASELINES: Mapping[str, MakeBaseline] = {
-    "learned_value": learned_value,
-    "moving_average": moving_average,
-    "leave_one_out": leave_one_out,
-    "self_critical": self_critical,
     "zero": zero,
+    "moving_average": moving_average,
+    "learned_value": learned_value,
+    "self_critical": self_critical,
+    "leave_one_out": leave_one_out,
 }

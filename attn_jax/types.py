@@ -15,7 +15,7 @@ The letters used in every annotation of the library:
 Coordinates are (x, y), x along the width, in [-1, 1]; the first row is at y = -1.
 """
 
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
 
@@ -46,12 +46,14 @@ class Selection(NamedTuple):
     entropy: Array
 
 
+@runtime_checkable
 class Choose(Protocol):
     """Chooses for one example; the key is None where nothing is sampled."""
 
     def __call__(self, key: Key | None, proposal: PyTree, /) -> Selection: ...
 
 
+@runtime_checkable
 class Credit(Protocol):
     """Gives the surrogate [...] to maximise, elementwise over rewards and baselines [...]."""
 
@@ -82,6 +84,7 @@ class Estimator(NamedTuple):
         return self._replace(choose=self.greedy)
 
 
+@runtime_checkable
 class ReadApply(Protocol):
     """Reads one example x at `where`, and gives the glimpse x'."""
 
@@ -100,12 +103,14 @@ class Read(NamedTuple):
     takes: Tag
 
 
+@runtime_checkable
 class BaselineInit(Protocol):
     """Makes the first state of a baseline."""
 
     def __call__(self) -> PyTree: ...
 
 
+@runtime_checkable
 class BaselineApply(Protocol):
     """Compares rewards [M, B, T] with what was expected, and updates the baseline's state.
 

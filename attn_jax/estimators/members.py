@@ -1,7 +1,7 @@
 """The tables of the estimators: members by name, and controls by the tag that a read takes."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from attn_jax.estimators.common import Number
 from attn_jax.estimators.controls import fixed_point, fixed_transform, random_point, uniform
@@ -16,6 +16,7 @@ from attn_jax.estimators.smooth import expectation, identity, sparsemax
 from attn_jax.types import Estimator, Given, Tag
 
 
+@runtime_checkable
 class MakeEstimator(Protocol):
     """Makes an estimator of a spread, which may be traced."""
 
@@ -45,13 +46,13 @@ MEMBERS: Mapping[str, Member] = {
     "random_point": Member(lambda spread: random_point(), "point"),
     "fixed_point": Member(lambda spread: fixed_point(), "point"),
     "categorical": Member(lambda spread: categorical(), "one_hot"),
+    "expectation": Member(lambda spread: expectation(), "weights"),
+    "sparsemax": Member(lambda spread: sparsemax(), "weights"),
     "gumbel_softmax": Member(lambda spread: gumbel_softmax(spread), "weights", "tau"),
     "straight_through": Member(lambda spread: straight_through(spread), "one_hot", "tau"),
     "straight_through_gumbel": Member(
         lambda spread: straight_through_gumbel(spread), "one_hot", "tau"
     ),
-    "expectation": Member(lambda spread: expectation(), "weights"),
-    "sparsemax": Member(lambda spread: sparsemax(), "weights"),
     "uniform": Member(lambda spread: uniform(), "weights"),
     "identity": Member(lambda spread: identity(), "theta"),
     "fixed_transform": Member(lambda spread: fixed_transform(), "theta"),

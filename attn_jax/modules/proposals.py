@@ -5,7 +5,7 @@ Each has `prepare(x)`, once per input, and `__call__(memory, s)`, once per step,
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -228,6 +228,7 @@ class Affine(_Unprepared):
 SQUASHES: Mapping[str, View] = {"tanh": jnp.tanh, "clip": lambda mu: jnp.clip(mu, -1, 1)}
 
 
+@runtime_checkable
 class MakeScores(Protocol):
     """Makes a proposal of scores.
 

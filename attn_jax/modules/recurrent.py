@@ -1,7 +1,7 @@
 """The recurrence: a core of cells, a step of attention, and its unrolling over time."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -13,6 +13,7 @@ from attn_jax.modules.attend import Attend, Memory
 from attn_jax.types import Key, PyTree, Trace
 
 
+@runtime_checkable
 class MakeCell(Protocol):
     """Makes a Linen cell of so many units."""
 

@@ -1,7 +1,7 @@
 """The table of the reads: each constructor by name, with the tag of what its read takes."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from attn_jax.ops.gaussian_grid import gaussian_grid
 from attn_jax.ops.reads import affine, crop, mask, retina, weighted_sum
@@ -9,6 +9,7 @@ from attn_jax.ops.warps import projective, thin_plate_spline
 from attn_jax.types import Read, Tag
 
 
+@runtime_checkable
 class MakeRead(Protocol):
     """Makes a read of the constructor's own arguments, which are given by name."""
 

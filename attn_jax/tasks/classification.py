@@ -1,7 +1,7 @@
 """Classification by glimpses: the objective, and how a policy is measured."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from attn_jax.tasks.credited import Weights, credited
 from attn_jax.types import Baseline, Estimator, Key, PyTree
 
 
+@runtime_checkable
 class Reward(Protocol):
     """Gives R [...] of the logits [..., C] and the right labels [...]."""
 
