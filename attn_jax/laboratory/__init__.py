@@ -1,21 +1,23 @@
-"""The estimator laboratory: bias, variance and cost, on problems whose gradient is known."""
+"""The estimator laboratory: bias, variance and cost of gradient estimates, on exact problems."""
 
-from attn_jax.laboratory.estimates import enumeration, rebar
-from attn_jax.laboratory.measure import Measured, measure, of_problem
-from attn_jax.laboratory.problems import Problem, Rollout, choices, point
-from attn_jax.laboratory.table import PROBLEMS, Row, rows
+from attn_jax.laboratory.estimates import ChoiceReward, enumeration, rebar
+from attn_jax.laboratory.measure import Estimate, Measurement, measure, objective_gradient
+from attn_jax.laboratory.problems import Problem, Rollout, choice_problem, point_problem
+from attn_jax.laboratory.table import PROBLEMS, Candidate, candidates
 
 __all__ = [
     "PROBLEMS",
-    "Measured",
+    "Candidate",
+    "ChoiceReward",
+    "Estimate",
+    "Measurement",
     "Problem",
     "Rollout",
-    "Row",
-    "choices",
+    "candidates",
+    "choice_problem",
     "enumeration",
     "measure",
-    "of_problem",
-    "point",
+    "objective_gradient",
+    "point_problem",
     "rebar",
-    "rows",
 ]

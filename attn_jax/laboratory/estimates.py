@@ -1,10 +1,11 @@
-"""Gradient estimates for a single choice that evaluate what follows it more than once.
+"""Gradient estimates for a single choice that evaluate its reward more than once.
 
-Each is `estimate(key, proposal, f)`: an estimate of d/d e E[f(where)], where ~ Categorical of the
-scores e as a one-hot; f(where) -> [] may be asked at any weights, not at one-hots alone.
+Each is `estimate(key, scores, reward)`: an estimate of d/de E[reward(where)], where is the one-hot
+of an index ~ Categorical(softmax(e)). The reward must be defined at any weights, not at one-hots
+alone.
 """
 
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +15,25 @@ from jaxtyping import Float
 from attn_jax.ops import masked_log_softmax, masked_softmax
 from attn_jax.types import Key
 
-Follows = Callable[[Array], Array]
-_TINY = 1e-20  # of a uniform draw, whose logarithm is taken twice
+_TINY = 1e-20  # the least uniform draw: its logarithm is taken twice
 
 
-def enumeration(key: Key | None, scores: Float[Array, "L"], f: Follows) -> Float[Array, "L"]:
-    """d/de sum_i softmax(e)_i f(one-hot_i): exact, at L times the cost.
+@runtime_checkable
+class ChoiceReward(Protocol):
+    """Gives the reward [] of a single choice, whose weights are [L] or [H, W]."""
+
+    def __call__(self, where: Array, /) -> Array: ...
+
+
+def enumeration(
+    key: Key | None, scores: Float[Array, "L"], reward: ChoiceReward
+) -> Float[Array, "L"]:
+    """d/de sum_i softmax(e)_i reward(one-hot_i): exact, at L times the cost.
+
+    Args:
+      key: not used.
+      scores: e [L].
+      reward: of the choice.
 
     >>> enumeration(None, jnp.zeros(2), lambda where: where[0]).tolist()
     [0.25, -0.25]
@@ -27,23 +41,23 @@ def enumeration(key: Key | None, scores: Float[Array, "L"], f: Follows) -> Float
     del key
 
     def expected(scores: Array) -> Array:
-        return masked_softmax(scores) @ jax.vmap(f)(jnp.eye(scores.size))
+        return masked_softmax(scores) @ jax.vmap(reward)(jnp.eye(scores.size))
 
     return jax.grad(expected)(scores)
 
 
 def rebar(
-    key: Key, scores: Float[Array, "L"], f: Follows, *, tau: float = 0.5, eta: float = 1.0
+    key: Key, scores: Float[Array, "L"], reward: ChoiceReward, *, tau: float = 0.5, eta: float = 1.0
 ) -> Float[Array, "L"]:
     """REBAR: the score function with a relaxed control variate, unbiased for any tau and eta.
 
-        [f(b) - eta f(s(z~))] d log p(b) + eta d f(s(z)) - eta d f(s(z~)),
+        [R(b) - eta R(s(z~))] d log p(b) + eta d R(s(z)) - eta d R(s(z~)),
         z = log alpha + g,  b = one-hot(argmax z),  z~ ~ p(z | b),  s = softmax(. / tau)
 
     Args:
       key: consumed.
       scores: e [L].
-      f: what follows the choice; differentiable in its weights.
+      reward: R, of the choice; differentiable in its weights.
       tau: temperature of the relaxation.
       eta: scale of the control variate; 0 is plain REINFORCE.
 
@@ -59,7 +73,7 @@ def rebar(
     chosen = jax.nn.one_hot(jnp.argmax(scores + noise), scores.size)
 
     def given_chosen(log_alpha: Array) -> Array:
-        """z~: Gumbels of mean log alpha given that the chosen one is the largest."""
+        """Gumbel variables z~ at location log alpha, given that the chosen one is the largest."""
         exponential = -jnp.log(uniform_b)
         largest = (exponential * chosen).sum()
         others = -jnp.log(exponential * jnp.exp(-log_alpha) + largest)
@@ -67,9 +81,9 @@ def rebar(
 
     def surrogate(scores: Array) -> Array:
         log_alpha = masked_log_softmax(scores)
-        free = f(jax.nn.softmax((log_alpha + noise) / tau))
-        conditional = f(jax.nn.softmax(given_chosen(log_alpha) / tau))
-        advantage = jax.lax.stop_gradient(f(chosen) - eta * conditional)
-        return advantage * (chosen * log_alpha).sum() + eta * (free - conditional)
+        relaxed = reward(jax.nn.softmax((log_alpha + noise) / tau))
+        conditional = reward(jax.nn.softmax(given_chosen(log_alpha) / tau))
+        advantage = jax.lax.stop_gradient(reward(chosen) - eta * conditional)
+        return advantage * (chosen * log_alpha).sum() + eta * (relaxed - conditional)
 
     return jax.grad(surrogate)(scores)

@@ -1,36 +1,45 @@
 """Small problems whose policy gradient is known exactly.
 
-One or two choices of an item [L], of a place [H, W], or one of a point; a reward that is a smooth,
-non-linear function of what was read. The policy is a table: the second choice's scores are looked
-up by the first, so that every trajectory can be enumerated.
+The policy makes one or two choices of an item [L] or of a place [H, W], or one of a point; the
+reward is a smooth, non-linear function of what was read. The policy is a table, in which the first
+choice looks up the scores of the second, so that every trajectory can be enumerated.
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from attn_jax.laboratory.estimates import ChoiceReward
 from attn_jax.ops import crop, masked_softmax, weighted_sum
-from attn_jax.types import Choose, Key, PyTree, Selection
+from attn_jax.types import Choose, Given, Key, PyTree, Selection
 
 
 class Rollout(NamedTuple):
-    """One trajectory: selections with leaves [T, ...], its reward [], and s_{t-1} and s_t's values.
+    """One trajectory, its reward, and the rewards to expect along it.
 
     Attributes:
-      before: [T], E[R | s_{t-1}], what a perfect value head says.
-      after: [T], E[R | s_t], what no baseline may say of the choice at t.
+      selection: leaves [T, ...].
+      reward: R [].
+      before: [T], E[R | s_{t-1}], the output of a perfect value head.
+      after: [T], E[R | s_t], which has seen the choice at t: as its baseline it is biased.
     """
 
     selection: Selection
     reward: Array
     before: Array
     after: Array
+
+
+@runtime_checkable
+class MakeRollout(Protocol):
+    """Makes one rollout of a policy."""
+
+    def __call__(self, parameters: PyTree, choose: Choose, key: Key, /) -> Rollout: ...
 
 
 class Problem(NamedTuple):
@@ -40,19 +49,26 @@ class Problem(NamedTuple):
       parameters: of the policy.
       rollout: (parameters, choose, key) -> Rollout.
       exact: the gradient of E[R] by the parameters.
-      scores: whether scores are proposed; else a point.
-      follows: (where) -> R of the only choice; None if there are two.
+      scores: whether the policy proposes scores; if not, it proposes a point.
+      reward: (where) -> R of the only choice, where that is one of scores; None otherwise.
     """
 
     parameters: PyTree
-    rollout: Callable[[PyTree, Choose, Key], Rollout]
+    rollout: MakeRollout
     exact: PyTree
     scores: bool
-    follows: Callable[[Array], Array] | None
+    reward: ChoiceReward | None
+
+    @property
+    def gives(self) -> tuple[Given, ...]:
+        """What an estimator that fits may give."""
+        return ("weights", "one_hot") if self.scores else ("point",)
 
 
-def choices(shape: tuple[int, ...], steps: int, seed: int = 0) -> Problem:
-    """`steps` (1 or 2) choices among `shape` items or places, with the exact gradient enumerated.
+def choice_problem(shape: tuple[int, ...], steps: int, seed: int = 0) -> Problem:
+    """Make a problem of `steps` (1 or 2) choices among `shape` items or places.
+
+    The exact gradient is enumerated.
 
     Raises:
       ValueError: unless steps is 1 or 2.
@@ -68,7 +84,7 @@ def choices(shape: tuple[int, ...], steps: int, seed: int = 0) -> Problem:
     one_hots = jnp.eye(size).reshape(size, *shape)
 
     def proposal(parameters: PyTree, chosen: list[Array]) -> Array:
-        """The scores of the next choice."""
+        """The scores of the choice after those already made."""
         if not chosen:
             return parameters[0]
         return jnp.tensordot(chosen[0], parameters[1], axes=len(shape))
@@ -77,7 +93,7 @@ def choices(shape: tuple[int, ...], steps: int, seed: int = 0) -> Problem:
         return value(jnp.concatenate([weighted_sum().apply(x, where) for where in chosen]))
 
     def expected(parameters: PyTree, chosen: list[Array]) -> Array:
-        """E[R | these choices]; chosen may be any weights, and is enumerated from there."""
+        """E[R | these choices], which may be any weights; the rest is enumerated."""
         if len(chosen) == steps:
             return reward(chosen)
         p = masked_softmax(proposal(parameters, chosen)).ravel()
@@ -96,14 +112,14 @@ def choices(shape: tuple[int, ...], steps: int, seed: int = 0) -> Problem:
         return Rollout(stacked, reward(chosen), known[:-1], known[1:])
 
     exact = jax.jit(jax.grad(partial(expected, chosen=[])))(parameters)
-    follows = (lambda where: reward([where])) if steps == 1 else None
-    return Problem(parameters, rollout, exact, True, follows)
+    of_one = (lambda where: reward([where])) if steps == 1 else None
+    return Problem(parameters, rollout, exact, True, of_one)
 
 
-def point(sigma: float = 0.3, seed: int = 0) -> Problem:
-    """One location in a small image, l ~ N(mu, sigma^2 I), with the exact gradient integrated.
+def point_problem(sigma: float = 0.3, seed: int = 0) -> Problem:
+    """Make a problem of one location in a small image, l ~ N(mu, sigma^2 I).
 
-    The integral is a sum over a grid of 401 x 401 locations within 6 sigma.
+    The exact gradient is integrated: summed over a grid of 401 x 401 locations within 6 sigma.
     """
     rng = np.random.default_rng(seed)
     image = jnp.asarray(rng.normal(size=(8, 8, 1)), jnp.float32)
@@ -115,9 +131,9 @@ def point(sigma: float = 0.3, seed: int = 0) -> Problem:
 
     def rollout(mu: Array, choose: Choose, key: Key) -> Rollout:
         selection = choose(key, mu)
-        now = reward(selection.where)
-        one = jax.tree.map(lambda leaf: leaf[None], selection)
-        return Rollout(one, now, mean[None], jax.lax.stop_gradient(now)[None])
+        of_choice = reward(selection.where)
+        selections = jax.tree.map(lambda leaf: leaf[None], selection)
+        return Rollout(selections, of_choice, mean[None], jax.lax.stop_gradient(of_choice)[None])
 
     z = np.linspace(-6, 6, 401)
     z = np.stack(np.meshgrid(z, z, indexing="ij"), -1).reshape(-1, 2)
@@ -130,8 +146,8 @@ def point(sigma: float = 0.3, seed: int = 0) -> Problem:
     return Problem(mu, rollout, exact, False, None)
 
 
-def _reward(rng: np.random.Generator, width: int) -> Callable[[Array], Array]:
-    """A smooth, non-linear function of what was read, not far from [0, 1]."""
+def _reward(rng: np.random.Generator, width: int) -> ChoiceReward:
+    """Make a smooth, non-linear function of what was read [width], with values in (0, 1)."""
     inner = jnp.asarray(rng.normal(size=(width, 8)), jnp.float32)
     outer = jnp.asarray(rng.normal(size=8), jnp.float32)
     return lambda seen: jax.nn.sigmoid(jnp.tanh(seen @ inner) @ outer)

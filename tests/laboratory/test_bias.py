@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from attn_jax import baselines, estimators
-from attn_jax.laboratory import PROBLEMS, choices, measure, of_problem, point, rows
+from attn_jax.laboratory import (
+    PROBLEMS,
+    candidates,
+    choice_problem,
+    measure,
+    objective_gradient,
+    point_problem,
+)
 
 KEY = jax.random.key(0)
 EXACT = np.array([3.0, 4.0])
@@ -41,7 +48,7 @@ def test_beyond_the_limit_the_interval_stays_wide():
 
 
 def test_two_choices_are_enumerated_as_by_hand():
-    problem = choices((3,), 2)
+    problem = choice_problem((3,), 2)
     first, second = (np.asarray(a, np.float64) for a in problem.parameters)
 
     def softmax(e):
@@ -77,7 +84,7 @@ def test_two_choices_are_enumerated_as_by_hand():
 
 
 def test_the_values_of_a_rollout_are_the_rewards_to_expect():
-    problem = choices((3,), 2)
+    problem = choice_problem((3,), 2)
     choose = estimators.categorical().choose
     rolled = jax.jit(jax.vmap(lambda k: problem.rollout(problem.parameters, choose, k)))(
         jax.random.split(KEY, 20_000)
@@ -93,33 +100,36 @@ TWICE = functools.cache(PROBLEMS["5 items, twice"])
 
 @pytest.mark.parametrize("baseline", ["zero", "learned_value", "leave_one_out", "self_critical"])
 def test_baselines_before_the_choice_are_unbiased(baseline: str):
-    estimate = of_problem(TWICE(), estimators.categorical(), getattr(baselines, baseline)(), 2)
+    estimate = objective_gradient(
+        TWICE(), estimators.categorical(), getattr(baselines, baseline)(), 2
+    )
     measured = measure(estimate, TWICE().exact, KEY, tolerance=0.03)
     assert measured.half_width <= 0.03 and measured.unbiased
 
 
 def test_a_baseline_after_the_choice_is_rejected_by_the_same_test():
-    estimate = of_problem(
+    estimate = objective_gradient(
         TWICE(), estimators.categorical(), baselines.learned_value(), 2, lambda r: r.after
     )
     assert not measure(estimate, TWICE().exact, KEY, tolerance=0.03).unbiased
 
 
 def test_the_pathwise_and_the_score_gradient_of_a_point_agree_with_its_integral():
-    problem = point(0.3)
+    problem = point_problem(0.3)
     for make in (estimators.gaussian, estimators.pathwise_gaussian):
-        estimate = of_problem(problem, make(0.3), baselines.learned_value(), 1)
+        estimate = objective_gradient(problem, make(0.3), baselines.learned_value(), 1)
         assert measure(estimate, problem.exact, KEY, tolerance=0.06).unbiased
 
 
 def test_the_table_has_every_estimator_of_scores_and_points():
-    named = {row.estimator.split("(")[0] for name in PROBLEMS for row in rows(PROBLEMS[name]())}
+    found = [candidate for make in PROBLEMS.values() for candidate in candidates(make())]
+    named = {candidate.estimator.split("(")[0] for candidate in found}
     without = {"uniform", "random_point", "fixed_point", "identity", "fixed_transform"}
-    assert named == set(estimators.__all__) - without - {"with_temperature"} | {
-        "enumeration", "rebar",
-    }  # fmt: skip
+    beside = {"semi_sampling", "enumeration", "rebar"}
+    assert named == set(estimators.MEMBERS) - without | beside
+    assert {candidate.baseline for candidate in found} >= set(baselines.BASELINES)
 
 
 def test_steps_are_one_or_two():
     with pytest.raises(ValueError, match="steps must be 1 or 2; got 3"):
-        choices((3,), 3)
+        choice_problem((3,), 3)
