@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, Integer
 
-from attn_jax.data.record_format import ArraySpec, decode
+from attn_jax.data.record_decode import decode
+from attn_jax.data.record_format import ArraySpec
 from attn_jax.data.record_index import array_record, lengths_path, read_index, shard_path
 from attn_jax.errors import check_name
 
@@ -87,7 +88,7 @@ class Records:
     ) -> dict[str, np.ndarray]:
         """Read the examples at some positions.
 
-        One call for the ids of several batches, [count, B], takes half the time of a call for
+        One call for the ids of many batches, [count, B], takes a third of the time of a call for
         each.
 
         Args:
