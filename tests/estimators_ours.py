@@ -9,6 +9,7 @@ import pytest
 import scipy.special
 
 from attn_jax import estimators
+from attn_jax.fit import tag_of
 
 SCORES = np.array([0.5, -1.0, 2.0, 0.0, 1.0], np.float32)
 MASKED = np.array([0.5, -np.inf, 2.0, 0.0, -np.inf], np.float32)
@@ -18,26 +19,17 @@ TAU = 0.6
 KEY = jax.random.key(0)
 SAMPLES = 20_000
 
-OF_SCORES = {
-    "expectation": estimators.expectation(),
-    "categorical": estimators.categorical(),
-    "uniform": estimators.uniform(),
-    "sparsemax": estimators.sparsemax(),
-    "gumbel_softmax": estimators.gumbel_softmax(TAU),
-    "straight_through": estimators.straight_through(TAU),
-    "straight_through_gumbel": estimators.straight_through_gumbel(TAU),
-}
-OF_POINTS = {
-    "gaussian": estimators.gaussian(SIGMA),
-    "pathwise_gaussian": estimators.pathwise_gaussian(SIGMA),
+SPREADS = {"sigma": SIGMA, "tau": TAU, None: None}
+OURS = {
+    name: member.make(SPREADS[member.spread]) for name, member in estimators.MEMBERS.items()
+} | {
     "random_point": estimators.random_point(0.7),
     "fixed_point": estimators.fixed_point((0.25, -0.5)),
 }
-OF_THETA = {
-    "identity": estimators.identity(),
-    "fixed_transform": estimators.fixed_transform(),
-}
-OURS = OF_SCORES | OF_POINTS | OF_THETA
+OF_SCORES, OF_POINTS = (
+    {name: estimator for name, estimator in OURS.items() if tag_of(estimator.gives) == tag}
+    for tag in ("weights", "point")
+)
 THROUGH = ("straight_through", "straight_through_gumbel")
 RELAXED = ("gumbel_softmax", *THROUGH, "pathwise_gaussian")
 SAMPLERS = ("categorical", "gaussian", "random_point", *RELAXED)

@@ -1,8 +1,14 @@
-"""Every member of the library, once: a new one is a row here."""
+"""Every member of the library with arguments for the tests, from the library's own tables.
 
-import flax.linen as nn
+A read whose constructor needs arguments has a row in `ARGUMENTS`; a proposal has one in
+`MECHANISMS`.
+"""
 
-from attn_jax import estimators, ops
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from attn_jax import estimators, modules, ops
+from attn_jax.fit import tag_of
 from attn_jax.modules import (
     AdditiveScores,
     Affine,
@@ -13,39 +19,31 @@ from attn_jax.modules import (
     ScaledDotScores,
     StateScores,
 )
+from attn_jax.types import Estimator, Tag
 
+SPREADS = {"sigma": 0.1, "tau": 0.7, None: None}
 ESTIMATORS = {
-    "expectation": estimators.expectation(),
-    "sparsemax": estimators.sparsemax(),
-    "categorical": estimators.categorical(),
-    "gumbel_softmax": estimators.gumbel_softmax(0.7),
-    "straight_through": estimators.straight_through(0.7),
-    "straight_through_gumbel": estimators.straight_through_gumbel(0.7),
-    "uniform": estimators.uniform(),
-    "gaussian": estimators.gaussian(0.1),
-    "pathwise_gaussian": estimators.pathwise_gaussian(0.1),
-    "random_point": estimators.random_point(),
-    "fixed_point": estimators.fixed_point(),
-    "identity": estimators.identity(),
-    "fixed_transform": estimators.fixed_transform(((0.5, 0, 0), (0, 0.5, 0))),
+    name: member.make(SPREADS[member.spread]) for name, member in estimators.MEMBERS.items()
 } | {
     f"identity(gives='{tag}')": estimators.identity(gives=tag)
-    for tag in ("point", "homography", "control_points", "gaussian_grid")
+    for tag in get_args(Tag)
+    if tag not in ("weights", estimators.MEMBERS["identity"].gives)
 }
 WRAPPED = {
     "semi_sampling": estimators.semi_sampling(estimators.categorical(), 0.5),
     "with_temperature": estimators.with_temperature(estimators.categorical(), 0.7),
 }
-READS = {
-    "weighted_sum": ops.weighted_sum(),
-    "mask": ops.mask(),
-    "crop": ops.crop((2, 3)),
-    "retina": ops.retina(2, scales=2),
-    "affine": ops.affine((3, 2)),
-    "projective": ops.projective((3, 2)),
-    "thin_plate_spline": ops.thin_plate_spline((3, 2), ops.control_grid(2)),
-    "gaussian_grid": ops.gaussian_grid(3),
+ARGUMENTS: Mapping[str, dict[str, Any]] = {
+    "weighted_sum": {},
+    "mask": {},
+    "crop": {"size": (2, 3)},
+    "retina": {"size": 2, "scales": 2},
+    "affine": {"size": (3, 2)},
+    "projective": {"size": (3, 2)},
+    "thin_plate_spline": {"size": (3, 2), "control": ops.control_grid(2)},
+    "gaussian_grid": {"size": 3},
 }
+READS = {name: member.make(**ARGUMENTS[name]) for name, member in ops.READS.items()}
 
 S = 6  # width of the state, and of the items, so that a dot product fits
 ITEMS, PLACES, IMAGE, SCALARS = (5, S), (2, 3, S), (8, 7, 2), (5,)
@@ -64,11 +62,9 @@ MECHANISMS = {
     "location, crop": (Location((4,)), "crop", IMAGE, (2,)),
     "affine": (Affine((4,)), "affine", IMAGE, (2, 3)),
 }
-CORES = {"vanilla": nn.SimpleCell(S), "gru": nn.GRUCell(S), "lstm": nn.OptimizedLSTMCell(S)}
-
-_UNDERSTOOD = {"one_hot": "weights"}
+CORES = {name: make(S, None) for name, make in modules.CORES.items()}
 
 
-def tag(estimator) -> str:
-    """What a read must take to understand it."""
-    return _UNDERSTOOD.get(estimator.gives, estimator.gives)
+def tag(estimator: Estimator) -> Tag:
+    """What a read must take to fit the estimator."""
+    return tag_of(estimator.gives)

@@ -25,7 +25,7 @@ from attn_jax.modules import (
     rollout_keys,
 )
 from attn_jax.tasks import objective
-from attn_jax.types import Selection
+from attn_jax.types import Estimator, Selection
 from tests.filled import filled
 
 L, T, D, C = 3, 2, 4, 3
@@ -43,9 +43,9 @@ def given(index: jax.Array, scores: jax.Array) -> Selection:
     return Selection(one_hot, jnp.exp(log_alpha), log_alpha[index], entropy)
 
 
-def make(propose: nn.Module, choose) -> RecurrentClassifier:
+def make(propose: nn.Module, estimator: Estimator) -> RecurrentClassifier:
     cell = nn.SimpleCell(4, param_dtype=jnp.float64)  # else its carry would be float32
-    step = Step(Attend(propose, choose, ops.weighted_sum().apply), Flat(), Core((cell,)))
+    step = Step(Attend(propose, estimator, ops.weighted_sum()), Flat(), Core((cell,)))
     return RecurrentClassifier(Unroll(step, T), Classifier(C), Value())
 
 
@@ -53,7 +53,7 @@ def make(propose: nn.Module, choose) -> RecurrentClassifier:
 def problem(name: str):
     """(model, variables, x, outputs): `outputs` gives all nine trajectories of one input."""
     propose = PROPOSALS[name]
-    model = make(propose, given)
+    model = make(propose, HARD._replace(choose=given))
     x = np.random.default_rng(1).normal(size=(1, L, D))
     x = jnp.broadcast_to(jnp.asarray(x), (len(TRAJECTORIES), L, D))
     variables = filled(model.init, x, jnp.asarray(TRAJECTORIES), scale=1.0, seed=1)
@@ -191,7 +191,7 @@ def test_the_probabilities_of_all_trajectories_sum_to_one(name: str):
 
 def test_the_librarys_own_choice_has_the_probability_of_the_enumerated_one():
     model, variables, x, _ = problem("additive")
-    sampling = make(PROPOSALS["additive"], HARD.choose)
+    sampling = make(PROPOSALS["additive"], HARD)
     keys = rollout_keys(jax.random.key(0), jnp.arange(len(x)), T)
     sampled = jax.jit(sampling.apply)(variables, x, keys)
     chosen = sampled.trace.selection.where.argmax(-1)

@@ -60,8 +60,8 @@ def model(mechanism: str, estimator: str, core: str, dtype: Any = None) -> Recur
     propose, read, _, _ = MECHANISMS[mechanism]
     if dtype is not None and "dtype" in propose.__dataclass_fields__:
         propose = propose.clone(dtype=dtype)
-    choose, cell = MEMBERS[estimator].choose, CORES[core].clone(dtype=dtype)
-    step = Step(Attend(propose, choose, READS[read].apply), Flat(5, dtype), Core((cell,)))
+    attend, cell = Attend(propose, MEMBERS[estimator], READS[read]), CORES[core].clone(dtype=dtype)
+    step = Step(attend, Flat(5, dtype), Core((cell,)))
     return RecurrentClassifier(Unroll(step, T), Classifier(C, dtype=dtype), Value(dtype=dtype))
 
 
@@ -137,7 +137,7 @@ def once() -> list:
 
 @pytest.mark.parametrize(("mechanism", "estimator"), once())
 def test_bfloat16_computes_finite_results_with_float32_coordinates_and_logits(mechanism, estimator):
-    outputs, answer, policy = ran(mechanism, estimator, "vanilla", jnp.bfloat16)(KEY)
+    outputs, answer, policy = ran(mechanism, estimator, "tanh", jnp.bfloat16)(KEY)
     chex.assert_tree_all_finite((outputs, answer, policy))
     assert outputs.logits.dtype == outputs.trace.selection.where.dtype == jnp.float32
 
@@ -148,7 +148,7 @@ def test_swapping_the_estimator_changes_no_parameter(mechanism: str):
     fitting = [e for m, e in FITTING if m == mechanism]
     assert len(fitting) > 1
     first, *others = _jit(
-        lambda: [model(mechanism, e, "vanilla").init(KEY, x, keys) for e in fitting]
+        lambda: [model(mechanism, e, "tanh").init(KEY, x, keys) for e in fitting]
     )()
     for other in others:
         chex.assert_trees_all_equal(first, other)

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from attn_jax import check_fit, estimators, ops
-from attn_jax.types import ESTIMATORS_BY_TAG, READS_BY_TAG, Estimator, Read
+from attn_jax.estimators import MEMBERS
+from attn_jax.fit import estimators_that_give, reads_that_take
+from attn_jax.types import Estimator, Read, Tag
 from tests import members
-from tests.members import ESTIMATORS, READS, WRAPPED
+from tests.members import ESTIMATORS, READS, SPREADS, WRAPPED
 
 BATCH, IMAGE = 2, (5, 6, 3)
 PROPOSALS = {
@@ -46,27 +49,90 @@ def makers(module, kind):
     }
 
 
-def test_the_tables_of_this_file_are_the_members_of_the_code():
-    members = {name.split("(")[0] for name in ESTIMATORS}  # identity gives one tag of several
-    assert makers(estimators, Estimator) == members | set(WRAPPED)
-    assert makers(ops, Read) == set(READS)
+def test_the_tables_hold_every_constructor_of_their_rooms():
+    assert makers(estimators, Estimator) == set(MEMBERS) | set(WRAPPED)
+    assert makers(ops, Read) == set(ops.READS)
+    assert set(ops.READS) <= set(ops.__all__)
+    assert set(MEMBERS) <= set(estimators.__all__)
 
 
-def test_every_read_is_public():
-    assert set(READS) <= set(ops.__all__)
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_members_row_says_what_its_constructor_gives(name):
+    member = MEMBERS[name]
+    assert member.make(SPREADS[member.spread]).gives == member.gives
 
 
-@pytest.mark.parametrize(
-    ("by_tag", "found"),
-    [
-        (ESTIMATORS_BY_TAG, {name: tag(name) for name in ESTIMATORS}),
-        (READS_BY_TAG, {name: read.takes for name, read in READS.items()}),
-    ],
-    ids=["estimators", "reads"],
-)
-def test_the_lists_in_messages_are_the_tags_in_the_code(by_tag, found):
-    listed = [(name, tag) for tag, names in by_tag.items() for name in names]
-    assert sorted(listed) == sorted(found.items())
+@pytest.mark.parametrize("name", ops.READS)
+def test_a_reads_row_says_what_its_constructor_takes(name):
+    assert ops.READS[name].make is getattr(ops, name)
+    assert READS[name].takes == ops.READS[name].takes
+
+
+def chosen(name, spread):
+    """One choice of a member, and the gradient of its leaves' sum by the proposal."""
+    estimator = MEMBERS[name].make(spread)
+    shape = PROPOSALS[members.tag(estimator)]
+    proposal = jnp.linspace(-1.0, 1.0, int(np.prod(shape))).reshape(shape)
+
+    def total(proposal):
+        selection = estimator.choose(jax.random.key(0), proposal)
+        return sum((leaf**2).sum() for leaf in selection), selection
+
+    gradient, selection = jax.grad(total, has_aux=True)(proposal)
+    return *selection, gradient
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_spread_of_a_row_acts_and_of_the_others_is_ignored(name):
+    spread = MEMBERS[name].spread
+    acts = not all(map(np.array_equal, chosen(name, 0.3), chosen(name, 0.6)))
+    assert acts == (spread is not None)
+    if spread is None:
+        chosen(name, None)
+    else:
+        with pytest.raises(ValueError, match=f"^{spread} must be positive; got -1$"):
+            MEMBERS[name].make(-1.0)
+
+
+@pytest.mark.parametrize("name", [name for name, member in MEMBERS.items() if member.spread])
+def test_a_spread_may_be_traced(name):
+    shape = PROPOSALS[tag(name)]
+
+    def where(spread):
+        return MEMBERS[name].make(spread).choose(jax.random.key(0), jnp.zeros(shape)).where
+
+    expected = where(0.4)
+    np.testing.assert_allclose(jax.jit(where)(0.4), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("bad_input")
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_learnable_row_without_a_spread_takes_a_mean_and_a_sigma_and_no_other_does(name):
+    proposal = jnp.zeros(2), jnp.ones(2)
+
+    def sigma_of():
+        chosen = MEMBERS[name].make(None).choose(jax.random.key(0), proposal)
+        return chosen.where.shape == (2,) and float(chosen.log_prob) < 0
+
+    if MEMBERS[name].learnable:
+        assert MEMBERS[name].spread == "sigma"
+        assert sigma_of()
+    elif MEMBERS[name].spread is not None:
+        with pytest.raises((TypeError, ValueError)):
+            sigma_of()
+
+
+def test_controls_fit_the_reads_of_their_tag():
+    for taken, controls in estimators.CONTROLS.items():
+        for control in controls.values():
+            assert members.tag(control) == taken
+
+
+def test_the_lists_in_messages_name_every_member_under_its_own_tag():
+    listed = [(name, tag) for tag in get_args(Tag) for name in estimators_that_give(tag)]
+    assert sorted(listed) == sorted((name, tag(name)) for name in ESTIMATORS)
+    listed = [(name, tag) for tag in get_args(Tag) for name in reads_that_take(tag)]
+    assert sorted(listed) == sorted((name, read.takes) for name, read in READS.items())
 
 
 def run(estimator, read):

@@ -117,6 +117,7 @@ def test_there_must_be_something_to_choose(name):
         OURS[name].choose(KEY, jnp.zeros(0))
 
 
+@pytest.mark.usefixtures("bad_input")
 @pytest.mark.parametrize("gives", ["smell", "weights"])
 def test_identity_gives_what_some_read_takes(gives):
     with pytest.raises(ValueError, match=f"gives must be one of .*, theta; got '{gives}'"):

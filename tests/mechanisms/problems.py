@@ -16,7 +16,7 @@ from attn_jax.baselines import learned_value
 from attn_jax.models import RecurrentClassifier
 from attn_jax.modules import Attend, Classifier, Core, Flat, Step, Unroll, Value
 from attn_jax.tasks import Weights, objective, rollouts
-from attn_jax.types import Choose, Estimator, Read, Selection
+from attn_jax.types import Estimator, Read, Selection
 
 
 class Examples(NamedTuple):
@@ -100,7 +100,7 @@ class Case(NamedTuple):
 
 
 def accuracies(case: Case, cell: nn.RNNCellBase, seed: int = 0) -> tuple[float, float]:
-    """The accuracies in % of the mechanism and of its control, trained alike.
+    """The accuracies of the mechanism and of its control, trained alike, as fractions.
 
     Each example is used once, so the last batches, guessed before they are learned from, are
     fresh data. Whether it is the control is an argument: both are compiled as one.
@@ -112,15 +112,15 @@ def accuracies(case: Case, cell: nn.RNNCellBase, seed: int = 0) -> tuple[float, 
     )
     ids = jnp.arange(recipe.batch)
 
-    def model(choose: Choose) -> RecurrentClassifier:
-        step = Step(Attend(case.propose, choose, case.read.apply), Flat(32), Core((cell,)))
+    def model(estimator: Estimator) -> RecurrentClassifier:
+        step = Step(Attend(case.propose, estimator, case.read), Flat(32), Core((cell,)))
         unroll = Unroll(step, problem.steps)
         return RecurrentClassifier(unroll, Classifier(problem.classes), Value())
 
     def init(key: Any) -> Any:
         keys = jnp.broadcast_to(key, (1, problem.steps))
         x, inputs, _ = jax.tree.map(lambda a: jnp.asarray(a[:1]), examples)
-        return model(case.estimator.choose).init(key, x, keys, inputs)
+        return model(case.estimator).init(key, x, keys, inputs)
 
     optimizer = optax.adam(optax.cosine_decay_schedule(recipe.rate, recipe.updates))
 
@@ -131,7 +131,8 @@ def accuracies(case: Case, cell: nn.RNNCellBase, seed: int = 0) -> tuple[float, 
 
         def loss(variables: Any, key: Any, batch: Examples) -> tuple[Array, Any]:
             x, inputs, labels = batch
-            outputs = rollouts(model(choose), variables, x, key, ids, recipe.count, inputs)
+            either = case.estimator._replace(choose=choose)
+            outputs = rollouts(model(either), variables, x, key, ids, recipe.count, inputs)
             options = {"baseline": learned_value(), "weights": recipe.weights}
             return objective(outputs, labels, estimator=case.estimator, **options)
 
@@ -143,7 +144,7 @@ def accuracies(case: Case, cell: nn.RNNCellBase, seed: int = 0) -> tuple[float, 
             return (step + 1, optax.apply_updates(variables, changes), state), figures["error"]
 
         start = 0, variables, optimizer.init(variables)
-        return 100 - jax.lax.scan(update, start, batches)[1][-30:].mean()
+        return 1 - jax.lax.scan(update, start, batches)[1][-30:].mean()
 
     key = jax.random.key(seed)
     variables = _jit(init)(key)

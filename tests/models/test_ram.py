@@ -38,14 +38,10 @@ def images(*shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(0).normal(size=(B, *shape)), jnp.float32)
 
 
-def small_ram(choose=GAUSSIAN.choose, **options: Any) -> RecurrentClassifier:
-    return ram(
-        choose=choose,
-        read=ops.retina(3, scales=2).apply,
-        num_classes=C,
-        num_glimpses=T,
-        **{"cells": (nn.SimpleCell(6),), "glimpse_hidden": 4, "glimpse_features": 5, **options},
-    )
+def small_ram(estimator=GAUSSIAN, **options: Any) -> RecurrentClassifier:
+    small = {"cells": (nn.SimpleCell(6),), "glimpse_hidden": 4, "glimpse_features": 5}
+    options = {"read": ops.retina(3, scales=2), **small, **options}
+    return ram(estimator=estimator, num_classes=C, num_steps=T, **options)
 
 
 def test_shapes_of_what_a_rollout_gives():
@@ -61,7 +57,7 @@ def test_shapes_of_what_a_rollout_gives():
 
 
 def test_the_papers_sizes_are_the_defaults():
-    model = ram(choose=GAUSSIAN.choose, read=ops.retina(8).apply, num_classes=10, num_glimpses=6)
+    model = ram(estimator=GAUSSIAN, read=ops.retina(8), num_classes=10, num_steps=6)
     variables = jax.eval_shape(model.init, KEY, images(28, 28, 1), rollout_keys(KEY, IDS, 6))
     step = variables["params"]["unroll"]["step"]
     widths = {name: layer["kernel"].shape for name, layer in step["fuse"].items()}
@@ -90,7 +86,7 @@ def test_logits_values_and_locations_are_float32_whatever_is_computed_in(dtype, 
 def test_bfloat16_is_used_and_close_to_float32():
     x, keys = images(SIZE, SIZE, 1), rollout_keys(KEY, IDS, T)
     wide, narrow = (
-        small_ram(estimators.fixed_point().choose, dtype=d, cells=(nn.SimpleCell(6, dtype=d),))
+        small_ram(estimators.fixed_point(), dtype=d, cells=(nn.SimpleCell(6, dtype=d),))
         for d in (None, jnp.bfloat16)
     )
     variables = filled(wide.init, x, keys)
@@ -150,10 +146,8 @@ def classifier_of(attend: Attend) -> RecurrentClassifier:
     return RecurrentClassifier(Unroll(step, T), Classifier(C), Value())
 
 
-SOFT_ITEMS = classifier_of(
-    Attend(AdditiveScores(4), estimators.expectation().choose, ops.weighted_sum().apply)
-)
-TRANSFORMER = classifier_of(Attend(Affine(), estimators.identity().choose, ops.affine(4).apply))
+SOFT_ITEMS = classifier_of(Attend(AdditiveScores(4), estimators.expectation(), ops.weighted_sum()))
+TRANSFORMER = classifier_of(Attend(Affine(), estimators.identity(), ops.affine(4)))
 REACH = {
     "ram": (small_ram(view=everything), GAUSSIAN, HARD),
     "ram, detached": (small_ram(view=jax.lax.stop_gradient), GAUSSIAN, DETACHED),
@@ -213,8 +207,8 @@ def products_with(jaxpr: Any, shape: tuple[int, ...]) -> int:
 @pytest.mark.parametrize("count", [1, M])
 def test_what_depends_on_x_alone_is_computed_once_for_all_rollouts(count: int):
     x, width = images(7, 3), 8  # the annotations' product is [B, 7, 8], like no other
-    choose = estimators.categorical().choose
-    model = classifier_of(Attend(AdditiveScores(width), choose, ops.weighted_sum().apply))
+    attend = Attend(AdditiveScores(width), estimators.categorical(), ops.weighted_sum())
+    model = classifier_of(attend)
     variables = jax.eval_shape(model.init, KEY, x, rollout_keys(KEY, IDS, T))
     traced = jax.make_jaxpr(lambda v: rollouts(model, v, x, KEY, IDS, count))(variables)
     assert products_with(traced.jaxpr, (B, 7, width)) == 1
@@ -266,9 +260,32 @@ def test_wrapped_for_nnx_the_model_gives_the_same_logits_and_gradients():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, expected)
 
 
-def test_the_greedy_model_takes_the_sampling_ones_variables_and_no_keys():
+@pytest.mark.parametrize("read", [ops.mask(), ops.affine(4)], ids=["mask", "affine"])
+def test_a_read_that_takes_no_points_is_refused(read: Any):
+    message = f"ram reads at points, by crop or retina; got a read that takes '{read.takes}'"
+    with pytest.raises(ValueError, match=message):
+        small_ram(read=read)
+
+
+@pytest.mark.parametrize(
+    "misfit", [{"estimator": estimators.categorical()}, {"start": estimators.uniform()}]
+)
+def test_an_estimator_or_a_start_that_gives_no_points_is_refused(misfit: dict):
+    with pytest.raises(ValueError, match=r"the estimator gives '\w+', but the read takes 'point'"):
+        small_ram(**misfit)
+
+
+@pytest.mark.parametrize("length", [T - 1, T + 1])
+def test_keys_of_another_length_are_refused(length: int):
+    keys = rollout_keys(KEY, IDS, length)
+    message = rf"keys must have {T} steps on axis 1; got shape \({B}, {length}\)"
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(small_ram().init, KEY, images(SIZE, SIZE, 1), keys)
+
+
+def test_at_its_mode_a_model_takes_the_same_variables_and_no_keys():
     x, keys = images(SIZE, SIZE, 1), rollout_keys(KEY, IDS, T)
-    sampling, greedy = small_ram(), small_ram(GAUSSIAN.greedy)
+    sampling, greedy = small_ram(), small_ram(GAUSSIAN.at_mode())
     variables = filled(sampling.init, x, keys)
     out = jax.jit(greedy.apply)(variables, x, None)
     np.testing.assert_array_equal(out.trace.selection.where, out.trace.selection.mean)

@@ -32,9 +32,9 @@ def normal(*shape: int, seed: int = 0) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
-def attended(propose: nn.Module, choose, read, x, mask=None):
+def attended(propose: nn.Module, estimator, read, x, mask=None):
     """(glimpse, selection) of one step, at a random state."""
-    attend, s = Attend(propose, choose, read), normal(B, S, seed=1)
+    attend, s = Attend(propose, estimator, read), normal(B, S, seed=1)
 
     def run(attend: Attend):
         keys = rollout_keys(KEY, jnp.arange(B), 1)[:, 0]
@@ -51,11 +51,11 @@ SCORES = {name: one for name, one in MECHANISMS.items() if one[1] in ("weighted_
 @pytest.mark.parametrize("estimator", ["expectation", "categorical"])
 def test_what_is_masked_is_never_looked_at(name: str, estimator: str):
     propose, read, shape, proposed = SCORES[name]
+    mechanism = propose, ESTIMATORS[estimator], READS[read]
     x = normal(B, *shape)
     mask = jnp.arange(B * np.prod(proposed)).reshape(B, *proposed) % 3 > 0
     mask = mask.at[0].set(False)  # nothing to look at in the first example
-    choose = ESTIMATORS[estimator].choose
-    glimpse, selection = attended(propose, choose, READS[read].apply, x, mask)
+    glimpse, selection = attended(*mechanism, x, mask)
 
     assert not selection.where[~mask].any()
     total = selection.where.reshape(B, -1).sum(1)
@@ -66,7 +66,7 @@ def test_what_is_masked_is_never_looked_at(name: str, estimator: str):
     if name.startswith("joint"):  # there the scalars are one input, seen as a whole
         return
     hidden = x + 100.0 * ~mask[(..., *(None,) * (x.ndim - mask.ndim))]  # does not matter
-    again, same = attended(propose, choose, READS[read].apply, hidden, mask)
+    again, same = attended(*mechanism, hidden, mask)
     np.testing.assert_array_equal(glimpse, again)
     np.testing.assert_array_equal(selection.mean, same.mean)
 
@@ -74,9 +74,9 @@ def test_what_is_masked_is_never_looked_at(name: str, estimator: str):
 @pytest.mark.parametrize("name", ["additive, places", "state, places"])
 def test_a_mask_of_everything_is_no_mask(name: str):
     propose, _, shape, proposed = SCORES[name]
-    x, choose, read = normal(B, *shape), estimators.expectation().choose, ops.mask().apply
-    bare = attended(propose, choose, read, x)
-    masked = attended(propose, choose, read, x, jnp.ones((B, *proposed), bool))
+    x, mechanism = normal(B, *shape), (propose, estimators.expectation(), ops.mask())
+    bare = attended(*mechanism, x)
+    masked = attended(*mechanism, x, jnp.ones((B, *proposed), bool))
     jax.tree.map(np.testing.assert_array_equal, bare, masked)
 
 
@@ -86,7 +86,7 @@ def proposed(module: nn.Module, x: jax.Array, s: jax.Array):
     def run(attend: Attend):
         return attend.propose(attend.prepare(x), s)
 
-    attend = Attend(module, estimators.expectation().choose, ops.weighted_sum().apply)
+    attend = Attend(module, estimators.expectation(), ops.weighted_sum())
     variables = filled(lambda key: attend.init(key, method=run))
     parameters = variables.get("params", {}).get("propose", {})
     return attend.apply(variables, method=run), jax.tree.map(np.asarray, parameters)
@@ -136,7 +136,7 @@ def test_a_mask_of_another_shape_is_refused(name: str, shape: tuple):
     propose, read, x_shape, _ = MECHANISMS[name]
     x, mask = jnp.ones((B, *x_shape)), jnp.ones(shape, bool)
     with pytest.raises(ValueError, match=r"\Amask must have the shape of the scores, .*; got"):
-        attended(propose, ESTIMATORS["expectation"].choose, READS[read].apply, x, mask)
+        attended(propose, ESTIMATORS["expectation"], READS[read], x, mask)
 
 
 @pytest.mark.parametrize("sigma", [0.0, -0.2])
@@ -169,14 +169,22 @@ def test_joint_scores_of_vectors_are_refused():
 @pytest.mark.parametrize("name", ["expectation", "sparsemax", "categorical", "gumbel_softmax"])
 def test_an_empty_list_of_items_is_refused(name: str):
     with pytest.raises(ValueError, match=r"scores must have at least one place; got shape \(0,\)"):
-        attended(
-            AdditiveScores(4), ESTIMATORS[name].choose, ops.weighted_sum().apply, normal(B, 0, D)
-        )
+        attended(AdditiveScores(4), ESTIMATORS[name], ops.weighted_sum(), normal(B, 0, D))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "read", "start"),
+    [("categorical", "crop", None), ("gaussian", "crop", "uniform"), ("gaussian", "affine", None)],
+)
+def test_an_estimator_or_a_start_that_does_not_fit_the_read_is_refused(estimator, read, start):
+    mechanism = ESTIMATORS[estimator], READS[read], start and ESTIMATORS[start]
+    with pytest.raises(ValueError, match=r"\Athe estimator gives '\w+', but the read takes '\w+'"):
+        Attend(Location(), *mechanism)
 
 
 LOOK = Unroll(
     Step(
-        Attend(Location(), estimators.gaussian(0.3).choose, ops.crop(3).apply),
+        Attend(Location(), estimators.gaussian(0.3), ops.crop(3)),
         Flat(5),
         Core((nn.SimpleCell(S),)),
     ),
@@ -233,7 +241,7 @@ def test_a_key_depends_on_the_id_the_rollout_and_the_time_alone():
 
 def test_affine_starts_as_the_identity_at_its_scale():
     x = normal(B, 8, 8, 1)
-    attend = Attend(Affine((3,), scale=0.5), estimators.identity().choose, ops.affine(8).apply)
+    attend = Attend(Affine((3,), scale=0.5), estimators.identity(), ops.affine(8))
 
     def run(attend: Attend):
         return attend(attend.prepare(x), normal(B, S), None, jnp.asarray(True))

@@ -20,8 +20,8 @@ CODES = jnp.array([[3, 1, 2, 4, 0, 0], [2, 2, 5, 1, 3, 4]])
 def model_and_variables() -> tuple:
     model = seq2seq(
         propose=AdditiveScores(4),
-        choose=expectation().choose,
-        read=weighted_sum().apply,
+        estimator=expectation(),
+        read=weighted_sum(),
         vocabulary=6,
         num_tokens=TOKENS,
         num_steps=STEPS,

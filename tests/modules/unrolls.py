@@ -33,12 +33,12 @@ jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_lev
 TANH, LSTM = nn.SimpleCell(4), nn.OptimizedLSTMCell(4)
 RELU = nn.SimpleCell(4, activation_fn=nn.relu)
 
-EXPECTATION, CATEGORICAL = estimators.expectation().choose, estimators.categorical().choose
-GAUSSIAN, IDENTITY = estimators.gaussian(0.3).choose, estimators.identity().choose
-CENTRE = estimators.fixed_point().choose
-ITEMS, PLACES, MASK = (B, L, D), (B, 3, 4, D), ops.mask().apply
-MEAN = ops.weighted_sum().apply
-GLIMPSE = ops.retina(3, scales=2).apply
+EXPECTATION, CATEGORICAL = estimators.expectation(), estimators.categorical()
+GAUSSIAN, IDENTITY = estimators.gaussian(0.3), estimators.identity()
+CENTRE = estimators.fixed_point()
+ITEMS, PLACES, MASK = (B, L, D), (B, 3, 4, D), ops.mask()
+MEAN = ops.weighted_sum()
+GLIMPSE = ops.retina(3, scales=2)
 IMAGES = (B, SIZE, SIZE, 1)
 
 
@@ -60,7 +60,7 @@ SPECS = {
     "location hard": Spec(
         Attend(Location((3,)), GAUSSIAN, GLIMPSE, CENTRE), IMAGES, (RELU, LSTM), inputs=True
     ),
-    "transformer": Spec(Attend(Affine(), IDENTITY, ops.affine(4).apply), IMAGES, inputs=True),
+    "transformer": Spec(Attend(Affine(), IDENTITY, ops.affine(4)), IMAGES, inputs=True),
     "sequence": Spec(
         Attend(AdditiveScores(4), CATEGORICAL, MEAN), (B, T, L, D), x_axis=1, inputs=True
     ),

@@ -71,7 +71,7 @@ def by_hand(a: SimpleNamespace, baseline: str, weights: Weights, state: float) -
         "value": weights.value * value / (M * B),
         "entropy": weights.entropy * entropy / (M * B),
     }
-    return {"loss": sum(terms.values()), "error": 100 * (1 - right / (M * B)), **terms}
+    return {"loss": sum(terms.values()), "error": 1 - right / (M * B), **terms}
 
 
 @pytest.mark.parametrize("weights", [Weights(), Weights(0.5, 0.25, 0.125), Weights(0.0, 0.0, 2.0)])
@@ -93,9 +93,9 @@ def test_objective_equals_numpy(baseline: str, weights: Weights):
         np.testing.assert_allclose(figures[name], figure, rtol=1e-5, err_msg=name)
     assert float(loss) == float(figures["loss"])
     if baseline == "moving_average":
-        mean = 1 - expected["error"] / 100
+        mean = 1 - expected["error"]
         np.testing.assert_allclose(new_state, 0.9 * 0.3 + 0.1 * mean, rtol=1e-6)
-    assert 0 < expected["error"] < 100  # a reward that varies
+    assert 0 < expected["error"] < 1  # a reward that varies
 
 
 def test_a_self_critical_reward_is_compared_with_the_greedy_rollouts():
