@@ -1,9 +1,9 @@
 """Baselines: what a reward is compared with, to lower the variance of the credit.
 
 `apply(state, reward [M, B, T], value [M, B, T] | None, mask [B, T] | None)` gives the baseline,
-the regression loss that trains the value (0 where there is none) and the new state. None depends
-on the choice it is compared with: `value` must come from s_{t-1}, and leave-one-out leaves out
-the rollout itself.
+the regression loss that trains the value (0 where there is none) and the new state. No baseline
+depends on the choice that it is compared with: `value` must come from s_{t-1}, and leave-one-out
+leaves out the rollout itself.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _Result = tuple[Array, Array, PyTree]
 
 
 def zero() -> Baseline:
-    """b = 0: plain REINFORCE."""
+    """b = 0, which is plain REINFORCE  (Williams 1992)."""
 
     def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
         del value, mask
@@ -30,7 +30,10 @@ def zero() -> Baseline:
 
 
 def learned_value() -> Baseline:
-    """b_t = v(s_{t-1}), trained by (R_t - b_t)^2  (Mnih et al. 2014, section 3.1)."""
+    """b_t = v(s_{t-1}), trained by (R_t - b_t)^2  (Mnih et al. 2014, section 3.1).
+
+    `apply` raises ValueError without a value.
+    """
 
     def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
         if value is None:
@@ -43,7 +46,12 @@ def learned_value() -> Baseline:
 
 
 def moving_average(decay: float = 0.9) -> Baseline:
-    """b <- decay b + (1 - decay) mean R, from 0; used before it is updated  (Xu et al. 2015).
+    """b <- decay b + (1 - decay) mean R, from b = 0  (Xu et al. 2015, section 4.1).
+
+    A reward is compared with b as it was before this update.
+
+    Args:
+      decay: the share of the old b.
 
     Raises:
       ValueError: unless 0 <= decay < 1.
@@ -65,6 +73,7 @@ def self_critical() -> Baseline:
     """b = R of the greedy rollout of the same example  (Rennie et al. 2017).
 
     The greedy rollout samples nothing that is credited, so b does not depend on the choices.
+    `apply` raises ValueError without that reward.
     """
 
     def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
@@ -77,7 +86,7 @@ def self_critical() -> Baseline:
 
 
 def leave_one_out() -> Baseline:
-    """b_m = mean of R over the other rollouts  (RLOO; Kool et al. 2019).
+    """b_m = the mean of R over the other rollouts of the example  (Kool et al. 2019).
 
     `apply` raises ValueError for fewer than two rollouts.
     """
@@ -95,7 +104,7 @@ def leave_one_out() -> Baseline:
 
 @runtime_checkable
 class MakeBaseline(Protocol):
-    """Makes a baseline of its defaults."""
+    """Makes a baseline with its default arguments."""
 
     def __call__(self) -> Baseline: ...
 

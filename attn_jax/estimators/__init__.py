@@ -1,9 +1,9 @@
 """Estimators: how a choice is made going forward, and credited going back.
 
-Each is one short function that returns an `Estimator`. Soft ones give what they propose and
-need no credit; hard ones sample, and are credited by the score function or differentiated
-through; controls ignore the proposal; wrappers make one of another. Swapping one for another
-changes no parameter.
+Each is one short function that returns an `Estimator`. Soft ones are functions of the proposal and
+need no credit; hard ones sample, and learn by the score function or by a gradient through the
+sample; controls ignore the proposal; wrappers make one estimator of another. Exchanging one for
+another changes no parameter. `MEMBERS` holds them by name.
 """
 
 from attn_jax.estimators.controls import fixed_point, fixed_transform, random_point, uniform

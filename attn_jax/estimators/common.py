@@ -1,7 +1,7 @@
-"""What several estimators begin with."""
+"""Checks, noise and densities that several estimators share."""
 
 import math
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,85 +15,122 @@ from attn_jax.types import Credit, Estimator, Given, Key, PyTree, Selection
 Number = float | Array
 
 
-def nothing(like: Array) -> Array:
-    """0, of the dtype that log-probabilities of this choice have: branches must agree."""
+def zero_like(like: Array) -> Array:
+    """A zero log-probability in the dtype of `like`; both branches of a cond need one dtype."""
     return jnp.zeros((), like.dtype)
 
 
 def at_least_float32(x: Array) -> Array:
-    """Coordinates are: in fewer bits a place would be off by pixels."""
+    """Widen coordinates to at least float32: in fewer bits a location would be off by pixels."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def needs(name: str, key: Key | None) -> Key:
-    """The key, or a ValueError that says who needs it."""
+def require_key(name: str, key: Key | None) -> Key:
+    """Return the key.
+
+    Raises:
+      ValueError: if there is none, naming the estimator that samples.
+    """
     if key is None:
         raise ValueError(f"{name} samples, so it needs a key; got None")
     return key
 
 
 def check_positive(name: str, value: Number) -> None:
-    """Refuse what is not positive; a traced value is the caller's to keep so."""
+    """Refuse a value that is not positive; a traced value cannot be checked.
+
+    Raises:
+      ValueError: with the name and the value.
+    """
     if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
         shown = f"{float(value):g}" if np.ndim(value) == 0 else f"{value}"
         raise ValueError(f"{name} must be positive; got {shown}")
 
 
-def soft(
-    where: Callable[[PyTree], PyTree],
-    gives: Given,
-    entropy: Callable[[PyTree], Array] | None = None,
-) -> Estimator:
-    """An estimator that samples nothing: `where` of the proposal, and the entropy of that."""
+@runtime_checkable
+class ChoiceOf(Protocol):
+    """Gives `where` of a proposal, without sampling."""
+
+    def __call__(self, proposal: PyTree, /) -> Array: ...
+
+
+@runtime_checkable
+class EntropyOf(Protocol):
+    """Gives the entropy [] of weights, in nats."""
+
+    def __call__(self, weights: Array, /) -> Array: ...
+
+
+def deterministic(where: ChoiceOf, gives: Given, entropy: EntropyOf | None = None) -> Estimator:
+    """Make an estimator that samples nothing.
+
+    Args:
+      where: (proposal) -> where.
+      gives: the tag of `where`.
+      entropy: (where) -> [], in nats; None: 0.
+    """
 
     def choose(key: Key | None, proposal: PyTree) -> Selection:
         del key
         chosen = where(proposal)
-        spread = nothing(chosen) if entropy is None else entropy(chosen)
-        return Selection(chosen, chosen, nothing(chosen), spread)
+        nats = zero_like(chosen) if entropy is None else entropy(chosen)
+        return Selection(chosen, chosen, zero_like(chosen), nats)
 
     return Estimator(choose, choose, no_credit, gives)
 
 
 def one_hot(scores: Array, index: Array) -> Array:
-    """The place `index` of the flattened scores; zeros if it is masked, as all then are."""
+    """The one-hot of a flat index, in the shape of the scores; zeros if that place is masked.
+
+    The place of the largest score is masked only if all places are.
+    """
     dtype = jnp.promote_types(scores.dtype, jnp.float32)
     chosen = jax.nn.one_hot(index, scores.size, dtype=dtype).reshape(scores.shape)
     return jnp.where(scores == -jnp.inf, 0.0, chosen)
 
 
 def log_prob_of(chosen: Array, scores: Array) -> Array:
-    """log alpha at the place of a one-hot; 0 if nothing was chosen."""
+    """log softmax(scores) at the place of a one-hot; 0 for a one-hot of zeros."""
     log_alpha = masked_log_softmax(scores)
     return (chosen * jnp.where(log_alpha == -jnp.inf, 0.0, log_alpha)).sum()
 
 
 def gumbel(key: Key, scores: Array) -> Array:
-    """Standard Gumbel noise in the shape of the scores: argmax(e + g) ~ Categorical(softmax(e))."""
+    """Draw Gumbel noise g in the shape of the scores: argmax(e + g) ~ Categorical(softmax(e))."""
     return jax.random.gumbel(key, scores.shape, jnp.promote_types(scores.dtype, jnp.float32))
 
 
-def divided(scores: Array, tau: Number) -> Array:
-    """e / tau; -inf stays masked, and gives no NaN to tau's gradient."""
+def divide_scores(scores: Array, tau: Number) -> Array:
+    """e / tau, where -inf stays -inf and adds no NaN to the gradient of tau."""
     masked = scores == -jnp.inf
     return jnp.where(masked, -jnp.inf, jnp.where(masked, 0.0, scores) / tau)
 
 
-def tempered(scores: Array, tau: Number) -> Array:
+def tempered_softmax(scores: Array, tau: Number) -> Array:
     """softmax(e / tau)."""
-    return masked_softmax(divided(scores, tau))
+    return masked_softmax(divide_scores(scores, tau))
 
 
-def normal(
-    name: str, sigma: Number | None, placed: Callable[[Array], Array], credit: Credit
+@runtime_checkable
+class PassGradient(Protocol):
+    """Gives a location [2] as it is, with or without its gradient."""
+
+    def __call__(self, location: Array, /) -> Array: ...
+
+
+def normal_estimator(
+    name: str, sigma: Number | None, pass_gradient: PassGradient, credit: Credit
 ) -> Estimator:
-    """l ~ N(mu, sigma^2 I); `placed` says what gradient passes through l.
+    """Make an estimator of locations l = mu + sigma z, z ~ N(0, I).
 
     Args:
       name: of the estimator, for messages.
-      sigma: None: the proposal is (mu, sigma).
-      placed: applied to mu + sigma z.
+      sigma: the standard deviation; None: it is proposed, as (mu, sigma).
+      pass_gradient: applied to l: `jax.lax.stop_gradient`, or a function that returns l.
       credit: of the estimator.
+
+    Raises:
+      ValueError: if sigma is a number that is not positive.
     """
     if sigma is not None:
         check_positive("sigma", sigma)
@@ -109,13 +146,13 @@ def normal(
 
     def select(proposal: PyTree, noise: Array | float) -> Selection:
         mu, spread = mean_and_sigma(proposal)
-        location = placed(mu + spread * noise)
+        location = pass_gradient(mu + spread * noise)
         log_prob = log_normal(location, mu, spread)
         return Selection(location, mu, log_prob, normal_entropy(mu, spread))
 
     def choose(key: Key | None, proposal: PyTree) -> Selection:
         mu, _ = mean_and_sigma(proposal)
-        return select(proposal, jax.random.normal(needs(name, key), mu.shape, mu.dtype))
+        return select(proposal, jax.random.normal(require_key(name, key), mu.shape, mu.dtype))
 
     def greedy(key: Key | None, proposal: PyTree) -> Selection:
         del key
@@ -125,13 +162,13 @@ def normal(
 
 
 def log_normal(at: Array, mu: Array, sigma: Array) -> Array:
-    """log N(at; mu, sigma^2 I)."""
+    """log N(at; mu, sigma^2 I), [], of a location [2]; sigma is [] or [2]."""
     z = (at - mu) / sigma
     density = -0.5 * z**2 - jnp.log(sigma) - 0.5 * math.log(2 * math.pi)
     return jnp.broadcast_to(density, mu.shape).sum()
 
 
 def normal_entropy(mu: Array, sigma: Array) -> Array:
-    """H of N(mu, sigma^2 I), in nats."""
+    """The entropy [] of N(mu, sigma^2 I), in nats; sigma is [] or [2]."""
     each = jnp.log(sigma) + 0.5 * math.log(2 * math.pi * math.e)
     return jnp.broadcast_to(each, mu.shape).sum()

@@ -1,8 +1,10 @@
 """Hard attention by differentiation: samples that a gradient passes through.
 
-None of them is credited: the choice is a differentiable function of the proposal and of noise,
-exactly (`pathwise_gaussian`) or by a relaxation whose gradient is biased (the others).
+No choice here is credited: it is a differentiable function of the proposal and of noise, exactly
+(`pathwise_gaussian`) or by a relaxation, whose gradient is biased (the others).
 """
+
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +15,11 @@ from attn_jax.estimators.common import (
     check_positive,
     gumbel,
     log_prob_of,
-    needs,
-    normal,
-    nothing,
+    normal_estimator,
     one_hot,
-    tempered,
+    require_key,
+    tempered_softmax,
+    zero_like,
 )
 from attn_jax.losses import no_credit
 from attn_jax.ops import categorical_entropy, check_places, masked_softmax
@@ -25,40 +27,46 @@ from attn_jax.types import Estimator, Key, Selection
 
 
 def pathwise_gaussian(sigma: Number | None = None) -> Estimator:
-    """l = mu + sigma z, z ~ N(0, I), differentiated through l  (Kingma & Welling 2014).
+    """Draw a location l = mu + sigma z, z ~ N(0, I), with the gradient through l.
 
-    Unbiased where the read is differentiable in l: the bilinear crop and retina are, but see
-    only as far as a pixel.
+    The gradient is unbiased where the read is differentiable in l. The bilinear crop and retina
+    are, but their gradient by l looks no further than the next pixel.
 
     Args:
       sigma: as in `gaussian`; None: the proposal is (mu, sigma), and both are learned.
 
     Raises:
       ValueError: if sigma is a number that is not positive.
+
+    Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes".
     """
-    return normal("pathwise_gaussian", sigma, lambda location: location, no_credit)
+    return normal_estimator("pathwise_gaussian", sigma, lambda location: location, no_credit)
 
 
 def gumbel_softmax(tau: Number) -> Estimator:
-    """where = softmax((e + g) / tau), g ~ Gumbel(0, 1)  (Jang et al. 2017, eq. 2; Maddison 2017).
+    """Draw a relaxed one-hot: softmax((e + g) / tau), g ~ Gumbel(0, 1).
 
-    A relaxed one-hot: biased for tau > 0, and of growing variance as tau -> 0. `log_prob` is 0.
-    The greedy choice has the noise at its mode, 0.
+    Its gradient is biased for tau > 0, and its variance grows as tau -> 0. `log_prob` is 0. The
+    greedy choice has the noise at its mode, 0.
 
     Args:
       tau: temperature; may be traced.
 
     Raises:
       ValueError: if tau is a number that is not positive.
+
+    Reference: Jang et al. 2017, eq. 2; Maddison et al. 2017.
     """
     check_positive("tau", tau)
 
     def select(scores: Array, noisy: Array) -> Selection:
-        where = tempered(noisy, tau)
-        return Selection(where, masked_softmax(scores), nothing(where), categorical_entropy(scores))
+        where = tempered_softmax(noisy, tau)
+        return Selection(
+            where, masked_softmax(scores), zero_like(where), categorical_entropy(scores)
+        )
 
     def choose(key: Key | None, scores: Array) -> Selection:
-        return select(scores, scores + gumbel(needs("gumbel_softmax", key), scores))
+        return select(scores, scores + gumbel(require_key("gumbel_softmax", key), scores))
 
     def greedy(key: Key | None, scores: Array) -> Selection:
         del key
@@ -68,41 +76,51 @@ def gumbel_softmax(tau: Number) -> Estimator:
 
 
 def straight_through(tau: Number = 1.0) -> Estimator:
-    """Forward a one-hot l ~ Categorical(softmax(e)), backward softmax(e / tau).
+    """Draw a one-hot l ~ Categorical(softmax(e)) whose gradient is that of softmax(e / tau).
 
-    Bengio, Léonard & Courville 2013. Biased. The greedy choice is the argmax.
+    The gradient is biased. The greedy choice is the argmax.
 
     Args:
       tau: temperature of the backward pass; may be traced.
 
     Raises:
       ValueError: if tau is a number that is not positive.
+
+    Reference: Bengio, Léonard & Courville 2013.
     """
-    return _through("straight_through", tau, lambda scores, noisy: scores)
+    return _straight_through("straight_through", tau, lambda scores, noisy: scores)
 
 
 def straight_through_gumbel(tau: Number) -> Estimator:
-    """Forward the one-hot of argmax(e + g), backward softmax((e + g) / tau).
+    """Draw the one-hot of argmax(e + g) whose gradient is that of softmax((e + g) / tau).
 
-    Straight-through Gumbel-softmax: Jang et al. 2017, section 2.2. Biased. The greedy choice is
-    the argmax.
+    The gradient is biased. The greedy choice is the argmax.
 
     Args:
       tau: temperature of the backward pass; may be traced.
 
     Raises:
       ValueError: if tau is a number that is not positive.
+
+    Reference: Jang et al. 2017, section 2.2.
     """
-    return _through("straight_through_gumbel", tau, lambda scores, noisy: noisy)
+    return _straight_through("straight_through_gumbel", tau, lambda scores, noisy: noisy)
 
 
-def _through(name: str, tau: Number, behind) -> Estimator:
+@runtime_checkable
+class BackwardScores(Protocol):
+    """Gives the scores that the backward pass differentiates."""
+
+    def __call__(self, scores: Array, noisy: Array, /) -> Array: ...
+
+
+def _straight_through(name: str, tau: Number, backward: BackwardScores) -> Estimator:
     check_positive("tau", tau)
 
     def select(scores: Array, noisy: Array) -> Selection:
         check_places(scores)
         hard = one_hot(scores, jnp.argmax(noisy))
-        relaxed = tempered(behind(scores, noisy), tau)
+        relaxed = tempered_softmax(backward(scores, noisy), tau)
         # In this order the sum is the one-hot, bit for bit.
         where = hard + (relaxed - jax.lax.stop_gradient(relaxed))
         return Selection(
@@ -113,7 +131,7 @@ def _through(name: str, tau: Number, behind) -> Estimator:
         )
 
     def choose(key: Key | None, scores: Array) -> Selection:
-        return select(scores, scores + gumbel(needs(name, key), scores))
+        return select(scores, scores + gumbel(require_key(name, key), scores))
 
     def greedy(key: Key | None, scores: Array) -> Selection:
         del key

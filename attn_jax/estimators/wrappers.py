@@ -1,38 +1,39 @@
-"""Estimators made of estimators, as optax composes transforms."""
+"""Wrappers: estimators made of other estimators."""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.estimators.common import Number, check_positive, divided, needs
+from attn_jax.estimators.common import Number, check_positive, divide_scores, require_key
 from attn_jax.types import Choose, Estimator, Key, Selection
 
 _OF_SCORES = ("weights", "one_hot")
 
 
 def semi_sampling(estimator: Estimator, coin: Number) -> Estimator:
-    """A sample where the coin falls heads, the expectation where it falls tails.
+    """Sample with a given probability, and give the expectation otherwise, for less variance.
 
-    Xu et al. 2015, section 4.1: the expectation half of the time lowers the variance. What was not
-    sampled is not credited: its `log_prob` is 0, and the expectation is differentiated.
+    An expectation is not credited: its `log_prob` is 0, and its gradient passes through it.
 
     Args:
       estimator: of scores; what is wrapped.
-      coin: the probability of heads, in [0, 1], tossed for each example and step; or a boolean []
-        that has fallen already, one for the whole batch, as in the authors' code (their paper
-        tosses for each image). May be traced.
+      coin: the probability of a sample, in [0, 1], drawn anew for each example and step; or a
+        boolean [], True for samples, that decides for the whole batch, as in the authors' code
+        (in their paper it is drawn for each image). May be traced.
 
     Raises:
       ValueError: if the estimator is not of scores, or the probability is a number outside [0, 1].
+
+    Reference: Xu et al. 2015, section 4.1.
     """
     _check_of_scores("semi_sampling", estimator)
-    fallen = jnp.result_type(coin) == jnp.bool_
-    if not fallen and not isinstance(coin, jax.core.Tracer) and not 0 <= float(coin) <= 1:
+    decided = jnp.result_type(coin) == jnp.bool_
+    if not decided and not isinstance(coin, jax.core.Tracer) and not 0 <= float(coin) <= 1:
         raise ValueError(f"coin must be a probability in [0, 1]; got {float(coin):g}")
 
     def choose(key: Key | None, scores: Array) -> Selection:
-        key, toss = jax.random.split(needs("semi_sampling", key))
-        heads = jnp.asarray(coin) if fallen else jax.random.bernoulli(toss, coin)
+        key, toss = jax.random.split(require_key("semi_sampling", key))
+        heads = jnp.asarray(coin) if decided else jax.random.bernoulli(toss, coin)
         sampled = estimator.choose(key, scores)
         where = jnp.where(heads, sampled.where, sampled.mean)
         log_prob = jnp.where(heads, sampled.log_prob, 0.0)
@@ -42,7 +43,7 @@ def semi_sampling(estimator: Estimator, coin: Number) -> Estimator:
 
 
 def with_temperature(estimator: Estimator, tau: Number) -> Estimator:
-    """The estimator on e / tau: sharper below 1, flatter above, its probabilities likewise.
+    """Apply an estimator to e / tau: its weights and probabilities are sharper for tau below 1.
 
     Args:
       estimator: of scores; what is wrapped.
@@ -54,10 +55,10 @@ def with_temperature(estimator: Estimator, tau: Number) -> Estimator:
     _check_of_scores("with_temperature", estimator)
     check_positive("tau", tau)
 
-    def of_divided(choose: Choose) -> Choose:
-        return lambda key, scores: choose(key, divided(scores, tau))
+    def after_division(choose: Choose) -> Choose:
+        return lambda key, scores: choose(key, divide_scores(scores, tau))
 
-    choose, greedy = of_divided(estimator.choose), of_divided(estimator.greedy)
+    choose, greedy = after_division(estimator.choose), after_division(estimator.greedy)
     return estimator._replace(choose=choose, greedy=greedy)
 
 
