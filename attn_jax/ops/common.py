@@ -1,4 +1,4 @@
-"""What several kernels begin with."""
+"""Checks and conversions of arguments that several kernels share."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ Size = int | tuple[int, int]
 
 
 def pair(size: Size) -> tuple[int, int]:
-    """(h, w) of an output given as h = w, or as both.
+    """Return (h, w) of a size that is given as one number, h = w, or as a pair.
 
     Raises:
       ValueError: if it is neither, or one of them is below 1.
@@ -29,11 +29,11 @@ def pair(size: Size) -> tuple[int, int]:
 
 
 def widened(name: str, x: ArrayLike) -> Array:
-    """x in the dtype in which coordinates and sums are computed: at least float32.
+    """Convert x to the dtype in which coordinates and sums are computed: at least float32.
 
     Args:
       name: of the argument, for the message.
-      x: an array, or what makes one.
+      x: an array, or anything that `jnp.asarray` takes.
 
     Raises:
       TypeError: if x is not floating point.
@@ -44,7 +44,7 @@ def widened(name: str, x: ArrayLike) -> Array:
 
 
 def check_floating(name: str, array: Array) -> None:
-    """Refuse what would be rounded to whole numbers.
+    """Refuse an array of integers, to whose dtype results would be rounded.
 
     Raises:
       TypeError: if it is not floating point.
@@ -54,24 +54,24 @@ def check_floating(name: str, array: Array) -> None:
 
 
 def shape_of(x: ArrayLike) -> tuple[int, ...]:
-    """Of an array, or of what makes one: `jnp.shape` takes no lists."""
+    """The shape of an array, or of nested lists, which `jnp.shape` does not take."""
     return jnp.asarray(x).shape
 
 
 def is_concrete(x: ArrayLike) -> bool:
-    """Whether the values are known while tracing."""
+    """Whether all values are known while tracing."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x))
 
 
 def _sign(order: tuple[int, ...]) -> int:
-    """Of a permutation: -1 for an odd number of pairs out of order."""
+    """The sign of a permutation: -1 if an odd number of pairs is out of order, else 1."""
     return (-1) ** sum(i > j for i, j in itertools.combinations(order, 2))
 
 
 def is_singular(matrix: Array | np.ndarray) -> Array | np.bool_:
-    """[], |det M| <= 2 n eps sum_p prod_i |M_i,p(i)|: no more than the rounding of its own terms.
+    """Whether |det M| <= 2 n eps sum_p prod_i |M_i,p(i)|, the rounding of its own terms.
 
-    Rows and columns may have any scale. What is not finite counts as singular.
+    Rows and columns may have any scale. A matrix that is not finite counts as singular.
     """
     n, limits = len(matrix), jnp.finfo(matrix.dtype)
     rows = matrix / (abs(matrix).max(axis=1, keepdims=True) + limits.tiny)
@@ -85,18 +85,18 @@ def is_singular(matrix: Array | np.ndarray) -> Array | np.bool_:
 
 
 def check_invertible(name: str, matrix: ArrayLike) -> None:
-    """Refuse a matrix known to be singular; one that is traced is the caller's to handle.
+    """Refuse a matrix that is known to be singular; a traced one cannot be checked.
 
     Args:
       name: of the argument, for the message.
-      matrix: [n, n], or [n, n + 1] of which the last column moves.
+      matrix: [n, n], or [n, n + 1] whose last column is a shift.
 
     Raises:
       ValueError: if the first n columns are singular or not finite.
     """
     if not is_concrete(matrix):
         return
-    values = np.asarray(matrix)  # of NumPy: no slice is traced
+    values = np.asarray(matrix)  # NumPy's: no slice of it is traced
     square = values[:, : len(values)].astype(np.promote_types(values.dtype, np.float32))
     if not np.isfinite(square).all() or is_singular(square):
         raise ValueError(f"{name} must be invertible and finite; got {values.tolist()}")

@@ -1,4 +1,4 @@
-"""The Gaussian grid of DRAW: a glimpse whose place, width, blur and brightness are all smooth."""
+"""The Gaussian grid of DRAW: a glimpse that is smooth in its place, width, blur and brightness."""
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +8,14 @@ from jaxtyping import Float
 from attn_jax.ops.common import shape_of, widened
 from attn_jax.types import Read
 
-# Beyond it, exponentials would leave float32, and places are far outside.
+# exp(30) still fits float32, and the places it gives are far outside any image.
 _LIMIT = 30.0
 
 
 def gaussian_filters(
     where: Float[Array, "5"], samples: int, image: tuple[int, int]
 ) -> tuple[Float[Array, "N H"], Float[Array, "N W"], Float[Array, ""]]:
-    """F_Y, F_X and gamma of a grid of N x N Gaussians  (Gregor et al. 2015, eqs. 19-26).
+    """Compute F_Y, F_X and gamma of a grid of N x N Gaussians  (Gregor et al. 2015, eqs. 19-26).
 
     where = (g_X, g_Y, log sigma^2, log delta, log gamma). With pixels counted from 1,
     F_X[i, a] = exp(-(a - mu_i)^2 / (2 sigma^2)) / Z_i, where Z_i makes every filter sum to 1,
@@ -23,13 +23,13 @@ def gaussian_filters(
     stride = (max(H, W) - 1) / (N - 1) delta.
 
     Args:
-      where: see above; each entry is held in [-30, 30], with gradient 0 beyond. +-1 are one
-        pixel outside the first and the last pixel's centre, as in the paper.
+      where: see above; each entry is clipped to [-30, 30]. A g of -1 is one pixel before the first
+        pixel's centre, a g of 1 one pixel after the last one's, as in the paper.
       samples: N, at least 1.
       image: (H, W).
 
     Returns:
-      F_Y, F_X, gamma, at least float32.
+      F_Y, F_X and gamma, in at least float32.
 
     Raises:
       ValueError: if where is not [5] or samples is below 1.
@@ -42,8 +42,8 @@ def gaussian_filters(
         raise ValueError(f"where must have shape (5,); got {shape_of(where)}")
     if samples < 1:
         raise ValueError(f"samples must be at least 1; got {samples}")
-    held = jnp.clip(widened("where", where), -_LIMIT, _LIMIT)
-    g_x, g_y, log_variance, log_delta, log_gamma = held
+    clipped = jnp.clip(widened("where", where), -_LIMIT, _LIMIT)
+    g_x, g_y, log_variance, log_delta, log_gamma = clipped
     stride = (max(image) - 1) / max(samples - 1, 1) * jnp.exp(log_delta)
     offsets = (jnp.arange(samples) - (samples - 1) / 2) * stride
     precision = jnp.exp(-log_variance)
@@ -62,7 +62,7 @@ def gaussian_filters(
 
 
 def gaussian_grid(size: int) -> Read:
-    """x' = gamma F_Y x F_X^T: DRAW's read, by two matrix products  (Gregor et al. 2015, eq. 27).
+    """Read a grid of N x N Gaussians, as DRAW does: x' = gamma F_Y x F_X^T  (eq. 27).
 
     Args:
       size: N, so that the glimpse has N x N samples.

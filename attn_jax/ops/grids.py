@@ -1,4 +1,4 @@
-"""Grids of sampling places, and the one conversion between coordinates and pixels."""
+"""Grids of sampling places, and the conversion between coordinates and pixels."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -14,10 +14,10 @@ from attn_jax.ops.common import shape_of, widened
 
 
 def to_pixels(coordinate: Array, size: int, align_corners: bool = False) -> Array:
-    """The pixel position of a coordinate in [-1, 1] on an axis of `size` pixels.
+    """Convert a coordinate to a position in pixels, on an axis of `size` pixels.
 
-    align_corners=False: ((x + 1) size - 1) / 2, so that +-1 are the outer edges of the border
-    pixels; True: (x + 1) (size - 1) / 2, so that they are the border pixels' centres.
+    With align_corners=False it is ((x + 1) size - 1) / 2, so that +-1 are the outer edges of the
+    border pixels; with True it is (x + 1) (size - 1) / 2, so that they are their centres.
 
     >>> to_pixels(jnp.array([-1.0, 0.0, 1.0]), 4).tolist()
     [-0.5, 1.5, 3.5]
@@ -28,7 +28,7 @@ def to_pixels(coordinate: Array, size: int, align_corners: bool = False) -> Arra
 
 
 def centres(size: int, align_corners: bool) -> Float[np.ndarray, "n"]:
-    """`axis_coordinates` in float64, and while tracing: rounded once, so that they mirror."""
+    """Compute `axis_coordinates` in float64 by NumPy: rounded once, they are symmetric about 0."""
     steps = size - 1 if align_corners else size
     return (2 * np.arange(size) + 1 - size) / max(steps, 1)
 
@@ -36,7 +36,7 @@ def centres(size: int, align_corners: bool) -> Float[np.ndarray, "n"]:
 def axis_coordinates(
     size: int, align_corners: bool = False, *, dtype: np.typing.DTypeLike = jnp.float32
 ) -> Float[Array, "n"]:
-    """The coordinates in [-1, 1] of the pixel centres of an axis: the inverse of `to_pixels`.
+    """The coordinates in [-1, 1] of an axis's pixel centres, which `to_pixels` takes to 0, 1, ...
 
     >>> axis_coordinates(4).tolist()
     [-0.75, -0.25, 0.25, 0.75]
@@ -45,10 +45,10 @@ def axis_coordinates(
 
 
 def check_size(size: tuple[int, ...], ranks: tuple[int, ...]) -> None:
-    """Refuse a size that is not of whole numbers from 1, as many as one of the ranks.
+    """Refuse a size unless it holds whole numbers of at least 1, as many as one of the ranks.
 
     Raises:
-      ValueError: naming the sizes that are possible.
+      ValueError: naming the possible forms.
     """
     names = " or ".join({2: "(h, w)", 3: "(d, h, w)"}[rank] for rank in ranks)
     fits = isinstance(size, Sequence) and len(size) in ranks
@@ -59,13 +59,13 @@ def check_size(size: tuple[int, ...], ranks: tuple[int, ...]) -> None:
 def mesh(
     size: tuple[int, ...], align_corners: bool, dtype: np.typing.DTypeLike
 ) -> tuple[Array, ...]:
-    """The coordinates of the places of an output: x [1, w] and y [h, 1], or three of rank 3."""
+    """The coordinates of an output's places: x [1, w] and y [h, 1], or x, y, z of rank 3."""
     axes = (axis_coordinates(n, align_corners, dtype=dtype) for n in size)
     return tuple(reversed(jnp.meshgrid(*axes, indexing="ij", sparse=True)))
 
 
 def checked_theta(theta: ArrayLike, size: tuple[int, ...]) -> Array:
-    """theta, at least float32.
+    """Check theta against the size, and return it in at least float32.
 
     Raises:
       ValueError, TypeError: as `affine_grid` does.
@@ -86,10 +86,10 @@ def affine_grid(
     *,
     align_corners: bool = False,
 ) -> Float[Array, "h w 2"] | Float[Array, "d h w 3"]:
-    """Where an affine transform reads: S_i = theta (x_i, y_i, 1)^T  (Jaderberg et al. 2015, eq. 1).
+    """Compute where an affine transform reads: S_i = theta (x_i, y_i, 1)^T.
 
     Args:
-      theta: A, rows for x and y (and z), from output to input coordinates in [-1, 1].
+      theta: rows for x and y (and z), from output to input coordinates in [-1, 1].
       size: (h, w) of the output for theta [2, 3], (d, h, w) for theta [3, 4].
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
 
@@ -100,6 +100,8 @@ def affine_grid(
       ValueError: if theta is not [2, 3] or [3, 4] to go with the size, or a size is below 1.
       TypeError: if theta is not floating point.
 
+    Reference: Jaderberg et al. 2015, eq. 1.
+
     >>> affine_grid(jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), (2, 2))[0].tolist()
     [[-0.5, -0.5], [0.5, -0.5]]
     >>> affine_grid(jnp.eye(3, 4), (2, 2, 2))[0, 0, 1].tolist()
@@ -108,7 +110,6 @@ def affine_grid(
     theta = checked_theta(theta, size)
     axes = mesh(size, align_corners, theta.dtype)
     places = jnp.stack(jnp.broadcast_arrays(*axes, jnp.ones(size, theta.dtype)), -1)
-    # A product, not a sum of them: XLA would compute the sums again in each of a sampler's loops,
-    # and its transpose is a product too. At the highest precision, else a matrix unit would round
-    # coordinates to bfloat16.
+    # A matrix product: XLA would compute sums of products again in each of a sampler's loops. At
+    # less than the highest precision a matrix unit would round coordinates to bfloat16.
     return jnp.tensordot(places, theta.T, 1, precision=jax.lax.Precision.HIGHEST)

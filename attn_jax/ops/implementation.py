@@ -1,4 +1,4 @@
-"""Which implementation samples: XLA anywhere, or native code on a CPU."""
+"""The choice of the implementation that samples: XLA anywhere, or native code on a CPU."""
 
 import os
 
@@ -8,17 +8,17 @@ from jax import Array
 from attn_jax.ops import native
 
 _NAMES = ("xla", "native", None)
-_DEFAULT = "ATTN_JAX_IMPLEMENTATION"  # the environment's, for None
+_DEFAULT = "ATTN_JAX_IMPLEMENTATION"  # environment variable, read where the argument is None
 
 
 def use_native(implementation: str | None, mode: str, padding: str, image: Array) -> bool:
     """Whether native code is to sample an image.
 
-    With None it does where its library has been built; where it has not, it is built in the
-    background for a later run.
+    With None it does if its library has been built; if not, the library is built in the background
+    for a later run.
 
     Raises:
-      ValueError: for an unknown name, or "native" where it cannot do this.
+      ValueError: for an unknown name, or for "native" with arguments that it does not support.
       RuntimeError: for "native" without a C++ compiler.
     """
     chosen = implementation or os.environ.get(_DEFAULT) or None

@@ -1,11 +1,11 @@
 """Interpolation kernels: which pixels of an axis a place reads, and their weights.
 
-A kernel of K taps reads the pixels first, ..., first + K - 1 of an axis, weighted by functions of
-the place's fraction t = place - floor(place), in [0, 1].
+A kernel of K taps reads the pixels first, ..., first + K - 1 of an axis. Their weights are
+functions of the place's fraction t = place - floor(place), in [0, 1].
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,23 +14,30 @@ from jax import Array
 _KEYS_A = -0.75  # PyTorch's cubic; Keys' own is -0.5
 
 
+@runtime_checkable
+class TapWeights(Protocol):
+    """Gives the K weights [n] of the taps at fractions t [n]."""
+
+    def __call__(self, t: Array, /) -> list[Array]: ...
+
+
 class Kernel(NamedTuple):
-    """One mode.
+    """The interpolation kernel of a mode.
 
     Attributes:
       taps: K, even, or 1.
       weights: t [n] -> K weights [n], of the pixels floor - K/2 + 1, ..., floor + K/2; None for the
-        one pixel that is nearest.
-      volumes: whether it is offered in three dimensions.
+        single nearest pixel.
+      volumes: whether it also samples volumes.
     """
 
     taps: int
-    weights: Callable[[Array], list[Array]] | None
+    weights: TapWeights | None
     volumes: bool
 
     @property
     def half(self) -> int:
-        """Taps on either side of a place."""
+        """The number of taps on either side of a place."""
         return self.taps // 2
 
 
@@ -39,7 +46,7 @@ def _hat(t: Array) -> list[Array]:
 
 
 def _cubic(t: Array) -> list[Array]:
-    """Keys 1981, eq. 4: a cubic on |d| <= 1 and another on 1 < |d| < 2."""
+    """Keys' kernel (1981, eq. 4): one cubic on |d| <= 1 and another on 1 < |d| < 2."""
     a = _KEYS_A
 
     def near(d: Array) -> Array:
@@ -52,7 +59,7 @@ def _cubic(t: Array) -> list[Array]:
 
 
 def _lanczos3(t: Array) -> list[Array]:
-    """sinc(d) sinc(d/3) / sum of the six: unnormalised, a constant would not stay one."""
+    """sinc(d) sinc(d/3), over the sum of the six weights, so that a constant stays constant."""
     # |sin(pi d)| is the same for all taps, and exactly 0 on a pixel: the others then weigh nothing.
     sine = jnp.sin(np.pi * jnp.minimum(t, 1 - t)) / np.pi
     third = np.pi / 3
@@ -79,7 +86,7 @@ KERNELS: Mapping[str, Kernel] = {
 
 
 def first_and_fraction(kernel: Kernel, place: Array) -> tuple[Array, Array]:
-    """The first pixel read, int32, and t: nearest rounds half to even, as PyTorch does."""
+    """The first pixel read, int32, and the fraction t; nearest rounds halves to even."""
     if kernel.weights is None:
         return jnp.rint(place).astype(jnp.int32), jnp.zeros_like(place)
     floor = jnp.floor(place)

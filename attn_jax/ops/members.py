@@ -11,7 +11,7 @@ from attn_jax.types import Read, Tag
 
 @runtime_checkable
 class MakeRead(Protocol):
-    """Makes a read of the constructor's own arguments, which are given by name."""
+    """Makes a read; each constructor has arguments of its own, which are given by name."""
 
     def __call__(self, *args, **kwargs) -> Read: ...
 

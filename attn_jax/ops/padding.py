@@ -1,4 +1,4 @@
-"""What lies outside an image: places brought within reach of it, and the image widened to them."""
+"""Boundaries of an image: places are moved to within reach of it, and the image is padded."""
 
 from collections.abc import Mapping
 from math import ceil, floor
@@ -11,7 +11,7 @@ from jax import Array, lax
 from attn_jax.ops.grids import to_pixels
 from attn_jax.ops.kernels import Kernel
 
-# The names that NumPy's pad has for them; reflection's depends on align_corners.
+# padding -> the mode of NumPy's pad; that of reflection depends on align_corners.
 PADDINGS: Mapping[str, str | None] = {
     "zeros": "constant",
     "border": "edge",
@@ -22,8 +22,8 @@ PADDINGS: Mapping[str, str | None] = {
 _REFLECTION = {False: "symmetric", True: "reflect"}
 
 
-class Outside(NamedTuple):
-    """How the outside of an image is read.
+class Boundary(NamedTuple):
+    """How places outside an image are read.
 
     Attributes:
       padding: a name of `PADDINGS`.
@@ -35,8 +35,8 @@ class Outside(NamedTuple):
     kernel: Kernel
     align_corners: bool
 
-    def range(self, size: int) -> tuple[float, float]:
-        """Where `settle` may leave a place on an axis of `size` pixels."""
+    def bounds(self, size: int) -> tuple[float, float]:
+        """The least and the greatest place, in pixels, that `bounded_place` gives."""
         inside = (0.0, size - 1.0)
         if self.padding == "wrap":
             return 0.0, float(size)
@@ -47,19 +47,20 @@ class Outside(NamedTuple):
         # Beyond these no tap is in the image, and a derivative is 0.
         return -self.kernel.half - 1.0, size - 1.0 + max(self.kernel.half, 1)
 
-    def settle(self, coordinate: Array, size: int) -> Array:
-        """The place, in pixels, that a coordinate in [-1, 1] reads; finite whatever it is.
+    def bounded_place(self, coordinate: Array, size: int) -> Array:
+        """Convert a coordinate to the place that it reads, in pixels within `bounds`.
 
-        NaN reads as -1; so does an infinity where there is no edge to go to (reflection, wrap), one
-        that only overflows in pixels included. Derivatives there are 0.
+        The image spans [-1, 1]. NaN reads as -1. With reflection and wrap, which know no nearest
+        border, so does an infinity, also one that is finite before it is in pixels. Derivatives at
+        these places are 0.
         """
         pixel = to_pixels(coordinate, size, self.align_corners)
-        edgeless = self.padding in ("reflection", "wrap")
-        if not edgeless:  # on an axis of one aligned pixel, infinity times 0 pixels is NaN
+        unbounded = self.padding in ("reflection", "wrap")
+        if not unbounded:  # on an axis of one aligned pixel, infinity times 0 pixels is NaN
             pixel = jnp.where(jnp.isinf(coordinate), coordinate, pixel)
-        lost = ~jnp.isfinite(pixel) if edgeless else jnp.isnan(pixel)
-        pixel = jnp.where(lost, 0.0 if self.align_corners else -0.5, pixel)
-        low, high = self.range(size)
+        invalid = ~jnp.isfinite(pixel) if unbounded else jnp.isnan(pixel)
+        pixel = jnp.where(invalid, 0.0 if self.align_corners else -0.5, pixel)
+        low, high = self.bounds(size)
         if self.padding == "wrap":
             pixel = _modulo(pixel, size)
         if self.padding == "reflection":
@@ -78,17 +79,17 @@ class Outside(NamedTuple):
         return low + jnp.minimum(beyond, 2 * span - beyond)
 
     def margins(self, size: int) -> tuple[int, int]:
-        """How many pixels before and after an axis the taps of settled places can reach."""
-        low, high = self.range(size)
+        """How many pixels before and after an axis the taps of bounded places can reach."""
+        low, high = self.bounds(size)
         kernel = self.kernel
         if kernel.weights is None:
             return max(0, -round(low)), max(0, ceil(high) - (size - 1))
         return max(0, kernel.half - 1 - floor(low)), max(0, floor(high) + kernel.half - (size - 1))
 
     def pixel(self, tap: Array, size: int) -> tuple[Array, Array | None]:
-        """The pixel of an axis that a tap of a settled place reads, and whether it is inside.
+        """The pixel of an axis that a tap of a bounded place reads, and a mask of those inside.
 
-        None instead of a mask: always, for what is outside is read from inside.
+        The mask is None where every tap reads a pixel of the image.
         """
         if self._filled:
             return jnp.clip(tap, 0, size - 1), (tap >= 0) & (tap < size)
@@ -98,14 +99,14 @@ class Outside(NamedTuple):
         table = np.pad(np.arange(size, dtype=np.int32), (before, after), mode=self._numpy_mode)
         return jnp.asarray(table)[tap + before], None
 
-    def widen(self, image: Array, fill: Array) -> Array:
-        """The image with its margins on every axis but the last: linear in both."""
+    def pad(self, image: Array, fill: Array) -> Array:
+        """Pad the image by its margins on every axis but the last; linear in image and fill."""
         widths = [*map(self.margins, image.shape[:-1]), (0, 0)]
-        wide = jnp.pad(image, widths, mode=self._numpy_mode)
+        padded = jnp.pad(image, widths, mode=self._numpy_mode)
         if self.padding != "constant":
-            return wide
+            return padded
         inside = jnp.pad(jnp.ones((*image.shape[:-1], 1), bool), widths)
-        return jnp.where(inside, wide, fill)
+        return jnp.where(inside, padded, fill)
 
     @property
     def _filled(self) -> bool:
@@ -117,6 +118,6 @@ class Outside(NamedTuple):
 
 
 def _modulo(x: Array, period: int) -> Array:
-    """x mod period, in [0, period]; 0 where x is so large that its floor is rounded away."""
+    """x mod period, in [0, period]; 0 where x is too large for its remainder to be known."""
     rest = x - period * jnp.floor(x / period)
     return jnp.where((rest >= 0) & (rest <= period), rest, 0.0)

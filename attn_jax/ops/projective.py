@@ -1,4 +1,4 @@
-"""Grids of homographies: the plane seen at an angle."""
+"""Grids of homographies, which map a plane as it is seen at an angle."""
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +12,11 @@ from attn_jax.ops.grids import check_size, mesh
 def projective_grid(
     homography: Float[Array, "3 3"], size: tuple[int, int], *, align_corners: bool = False
 ) -> Float[Array, "h w 2"]:
-    """Where a homography reads: (u, v, w)^T = H (x_i, y_i, 1)^T, S_i = (u / w, v / w).
+    """Compute where a homography reads: S_i = (u / w, v / w), (u, v, w)^T = H (x_i, y_i, 1)^T.
 
-    H and c H, c != 0, are the same. Where w is 0 to rounding, or the quotient too far away to be
-    known, both coordinates are +inf, with gradient 0: samplers give zero or their fill there.
-    A traced H that is singular is such everywhere; one that holds NaN gives NaN.
+    H and c H, c != 0, are the same homography. Where w is 0 up to rounding, or the quotient too
+    large to be known, both coordinates are +inf, with gradient 0, and a sampler gives zeros or its
+    fill. For a traced singular H that is so everywhere; an H that holds NaN gives NaN.
 
     Args:
       homography: H, from output to input coordinates in [-1, 1].
@@ -43,19 +43,19 @@ def projective_grid(
     h = widened("homography", homography)
     x, y = mesh(size, align_corners, h.dtype)
     u, v, w = (a * x + b * y + c for a, b, c in h / _scale(h[2]))
-    # The rounding of w, with room for a compiler that computes it twice. Comparisons with NaN are
-    # false; a quotient beyond 1 / rounding would not even say which pixel.
+    # Twice the rounding of w and more, as a compiler may compute it twice. Comparisons with NaN are
+    # false; a quotient beyond 1 / rounding would not determine a pixel.
     rounding = 8 * jnp.finfo(h.dtype).eps
     known = jnp.isfinite(w) & (jnp.abs(w) > rounding * jnp.maximum(1, jnp.maximum(abs(u), abs(v))))
     known &= ~is_singular(h)
-    # What is not known is replaced before the division too: its gradient would be NaN.
+    # Unknown entries are replaced before the division too: their gradient would be NaN.
     u, v, w = (jnp.where(known, part, 1) for part in (u, v, w))
     nowhere = jnp.where(jnp.isnan(h).any(), jnp.nan, jnp.inf)
     return jnp.where(known[..., None], jnp.stack([u / w, v / w], -1), nowhere)
 
 
 def _scale(row: Array) -> Array:
-    """The largest entry of the row that gives w: that much rounding is seen against 1."""
+    """The largest entry of the row that gives w; divided by it, w can be compared with rounding."""
     largest = jax.lax.stop_gradient(jnp.abs(row).max())
     usable = jnp.isfinite(largest) & (largest >= jnp.finfo(row.dtype).tiny)
     return jnp.where(usable, largest, 1)

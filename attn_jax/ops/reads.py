@@ -1,7 +1,7 @@
-"""The reads: what is seen at a place. Each returns a `Read` whose `apply` handles one example.
+"""The reads: what is seen at a place. Each returns a `Read` whose `apply` takes one example.
 
-A glimpse is separable: its rows and columns are chosen by two small matrices of window weights,
-so neither it nor its gradient gathers or scatters.
+A glimpse is separable: two small matrices of window weights give its rows and its columns, so that
+neither it nor its gradient gathers or scatters.
 """
 
 import jax
@@ -16,7 +16,7 @@ from attn_jax.types import Read
 
 
 def weighted_sum() -> Read:
-    """x' = sum_i where_i x_i: the expectation of an item, or one item where `where` is a one-hot.
+    """Sum the items by their weights: x' = sum_i where_i x_i; of a one-hot, that is one item.
 
     All axes of `where` are contracted with the leading ones of x: [L] with [L, D] gives [D],
     [H, W] with [H, W, D] gives [D], [D] with [D] gives [].
@@ -35,7 +35,7 @@ def weighted_sum() -> Read:
 
 
 def mask() -> Read:
-    """x'_i = where_i x_i: every item or place, dimmed by its weight and left where it is.
+    """Multiply every item or place by its weight and leave it where it is: x'_i = where_i x_i.
 
     >>> mask().apply(jnp.ones((2, 1)), jnp.array([0.25, 0.75])).tolist()
     [[0.25], [0.75]]
@@ -58,7 +58,7 @@ def _check_leading(x: Array, where: Array) -> None:
 
 
 def retina(size: Size, scales: int = 1, ratio: float = 2.0, *, unit: float | None = None) -> Read:
-    """k concentric patches, each `ratio` times as wide as the one before, all reduced to `size`.
+    """Cut k concentric patches, each `ratio` times as wide as the last, all reduced to `size`.
 
     Sample j of scale i is the mean of the image over a window of r x r pixels, r = ratio^i: with
     pixels as unit squares, pixel n weighs clip((r + 1)/2 - |n - m_j|, 0, 1) / r on each axis,
@@ -66,8 +66,8 @@ def retina(size: Size, scales: int = 1, ratio: float = 2.0, *, unit: float | Non
 
     Args:
       size: g, or (h, w), in samples.
-      scales: k, at least 1; the finest comes first.
-      ratio: at least 1.
+      scales: k, the number of patches, at least 1; the finest comes first.
+      ratio: of the widths of two patches that follow each other, at least 1.
       unit: how many pixels a location of 1 lies from the centre; None: half the image's extent,
         so that +-1 are its outer edges.
 
@@ -107,7 +107,7 @@ def retina(size: Size, scales: int = 1, ratio: float = 2.0, *, unit: float | Non
 def _windows(
     centre: Array, samples: int, size: int, factors: list[float], unit: float | None
 ) -> Float[Array, "k g n"]:
-    """The weights of `size` pixels in each window of each scale, around `centre` on one axis."""
+    """The weights of an axis's n = `size` pixels in the g windows of each of k scales."""
     middle = to_pixels(centre if unit is None else centre * (2 * unit / size), size)
     r = jnp.array(factors, middle.dtype)[:, None, None]
     offsets = (jnp.arange(samples) - (samples - 1) / 2)[None, :, None]
@@ -116,7 +116,12 @@ def _windows(
 
 
 def check_glimpse(image: tuple[int, ...], size: tuple[int, int], factor: float) -> None:
-    """Refuse a glimpse that is mostly outside wherever it looks.
+    """Refuse a glimpse that lies mostly outside the image, wherever it is taken.
+
+    Args:
+      image: the shape, [H, W, C].
+      size: (h, w) of the glimpse, in samples.
+      factor: pixels per sample of the coarsest patch.
 
     Raises:
       ValueError: if the coarsest patch is wider or higher than twice the image.
@@ -132,9 +137,9 @@ def check_glimpse(image: tuple[int, ...], size: tuple[int, int], factor: float) 
 
 
 def crop(size: Size, *, unit: float | None = None) -> Read:
-    """x' = crop(x, [X, Y, h, w]) at a real-valued place, bilinear, zero outside.
+    """Crop a patch [h, w, C] at a real-valued location, bilinearly, with zeros outside the image.
 
-    Args and errors are `retina`'s; the patch is [h, w, C].
+    It is `retina` of one scale; arguments and errors are the same.
 
     >>> crop((3, 5)).apply(jnp.ones((28, 28, 1)), jnp.zeros(2)).shape
     (3, 5, 1)
@@ -152,7 +157,7 @@ def affine(
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Read:
-    """The spatial transformer's read: the image sampled at theta (x_i, y_i, 1)^T.
+    """Sample the image at theta (x_i, y_i, 1)^T, as the spatial transformer does.
 
     Args:
       size: h = w, or (h, w), of the output.

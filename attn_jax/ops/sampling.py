@@ -1,4 +1,4 @@
-"""Reading an image or a volume at real-valued places."""
+"""Sampling of an image or a volume at real-valued places."""
 
 from numbers import Real
 
@@ -26,44 +26,47 @@ def grid_sample(
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Float[Array, "*n C"]:
-    """out_i = sum_uv in[v, u] k(x_i - u) k(y_i - v)  (Jaderberg et al. 2015, eq. 3).
+    """Sample an image at the places of a grid: out_i = sum_uv in[v, u] k(x_i - u) k(y_i - v).
 
-    The kernels k, by mode: "nearest", one pixel, half to even; "bilinear", max(0, 1 - |d|), also
-    of volumes; "bicubic", Keys' with a = -0.75 as in PyTorch; "lanczos3", sinc(d) sinc(d/3) on
-    |d| < 3, its weights normalised to a sum of one.
+    The mode names the kernel k: "nearest", one pixel, halves rounded to even; "bilinear",
+    max(0, 1 - |d|), also of volumes; "bicubic", Keys' with a = -0.75 as in PyTorch; "lanczos3",
+    sinc(d) sinc(d/3) on |d| < 3, its weights normalised to a sum of one.
 
-    What is outside, by padding: "zeros"; "constant", `fill`; "border", the nearest border pixel;
-    "reflection", mirrored about the border pixels' outer edges, with align_corners their centres;
-    "wrap", repeated: pixel n is pixel n mod the size, whatever align_corners.
+    The padding says what is read outside the image: "zeros"; "constant", `fill`; "border", the
+    nearest border pixel; "reflection", the image mirrored about the border pixels' outer edges,
+    with align_corners about their centres; "wrap", the image repeated: pixel n is pixel n mod the
+    size, whatever align_corners is.
 
-    A NaN coordinate reads as -1. An infinite one reads nothing (zeros), `fill` (constant), the edge
-    (border), and as -1 in reflection and wrap.
+    A NaN coordinate reads as -1. An infinite one reads zeros, `fill` or the border pixel, and as -1
+    in reflection and wrap.
 
-    At the places of `affine_grid`'s identity the image comes back: bit for bit where coordinates
+    At the places of `affine_grid`'s identity the image is returned: bit for bit where coordinates
     are exact in binary, as for sizes that are powers of two, else to (H + W) 2^-23, the rounding of
     a coordinate in pixels in float32, times the largest difference between neighbours.
 
-    Differentiable to image, grid and fill, in forward and reverse mode and again. The result is
-    piecewise constant in the grid for "nearest", outside with "zeros" and "constant", and outside
-    with "border" unless the kernel still reaches in: its gradient is 0 there, and at coordinates
-    that are not finite. At kinks it is PyTorch's: of "bilinear" the derivative from the right.
+    It is differentiable by image, grid and fill, in forward and reverse mode, any number of times.
+    By the grid the gradient is 0 where the result is piecewise constant: for "nearest", outside
+    with "zeros" and "constant", outside with "border" unless the kernel still reaches the image,
+    and at coordinates that are not finite. At kinks it is PyTorch's; for "bilinear" that is the
+    derivative from the right.
 
     Args:
       image: [H, W, C], or a volume [D, H, W, C]; at least one pixel on every axis.
-      grid: (x, y) for each place to read, (x, y, z) in a volume, in [-1, 1]; anything is allowed.
+      grid: (x, y) of each place to read, (x, y, z) in a volume; the image spans [-1, 1], and any
+        other number is allowed.
       mode: "nearest", "bilinear", "bicubic" or "lanczos3"; the last two for images alone.
       padding: "zeros", "border", "reflection", "wrap" or "constant".
-      fill: what "constant" pads with, a scalar or [C]; for it alone.
+      fill: the value outside, a scalar or [C]; for padding "constant" alone.
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
       implementation: "xla"; "native", a C++ kernel for CPUs: bilinear, of images in float32 or
-        float64, compiled by the system's compiler at first use; or None: native where it has been
-        compiled, else XLA now and native in a later run. $ATTN_JAX_IMPLEMENTATION stands for None,
-        where native cannot do it as XLA. On other devices, among several in one jit, and in what
-        `jax.export` writes, it is XLA in any case.
+        float64, compiled by the system's compiler at first use; or None: native if it has been
+        compiled, else XLA now and native in a later run. $ATTN_JAX_IMPLEMENTATION replaces None;
+        what native does not support then goes through XLA. On other devices, with several devices
+        in one jit, and in what `jax.export` writes, it is XLA in any case.
 
     Returns:
       The image at the grid's places, in the image's dtype; coordinates, weights and sums are
-      in at least float32.
+      computed in at least float32.
 
     Raises:
       ValueError: for a wrong rank, an empty axis, a grid that does not fit, an unknown mode,
@@ -71,6 +74,8 @@ def grid_sample(
         "lanczos3" of a volume.
       TypeError: for an image, grid or fill that is not floating point.
       RuntimeError: for "native" without a C++ compiler.
+
+    Reference: Jaderberg et al. 2015, eq. 3.
 
     >>> image = jnp.arange(4.0).reshape(2, 2, 1)
     >>> grid_sample(image, jnp.array([0.0, 0.0])).tolist()  # between all four
@@ -81,7 +86,7 @@ def grid_sample(
     image, grid = jnp.asarray(image), jnp.asarray(grid)
     _check_image(image, mode, padding)
     _check_grid(grid, image.ndim - 1)
-    grid, fill_array = _filled(image, grid, padding, fill)
+    grid, fill_array = _with_fill(image, grid, padding, fill)
     if use_native(implementation, mode, padding, image):
         options = {"padding": padding, "fill": fill_array, "align_corners": align_corners}
         return native.sample(image, grid, **options)
@@ -99,7 +104,7 @@ def affine_sample(
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Float[Array, "*n C"]:
-    """`grid_sample` of an `affine_grid`, which native code never holds in memory.
+    """Sample an image at the `affine_grid` of theta, which native code never holds in memory.
 
     Args:
       image: [H, W, C], or a volume [D, H, W, C].
@@ -123,7 +128,7 @@ def affine_sample(
         raise ValueError(
             f"size must be {_AXES[image.ndim - 1]} for {_NAMES[image.ndim - 1]}; got {size}"
         )
-    theta, fill_array = _filled(image, theta, padding, fill)
+    theta, fill_array = _with_fill(image, theta, padding, fill)
     if use_native(implementation, mode, padding, image):
         options = {"padding": padding, "fill": fill_array, "align_corners": align_corners}
         return native.affine(image, theta, (size[0], size[1]), **options)
@@ -160,15 +165,15 @@ def _check_grid(grid: Array, dims: int) -> None:
         )
 
 
-def _filled(image: Array, where: Array, padding: str, fill: object) -> tuple[Array, Array]:
-    """Where to read and what is outside, in the dtype to compute in."""
-    given = isinstance(fill, Real)
-    if padding != "constant" and not (given and fill == 0):
+def _with_fill(image: Array, where: Array, padding: str, fill: object) -> tuple[Array, Array]:
+    """Return `where` and the checked fill, both in the dtype to compute in."""
+    is_number = isinstance(fill, Real)
+    if padding != "constant" and not (is_number and fill == 0):
         raise ValueError(f"fill belongs to padding='constant' alone; got padding={padding!r}")
     array, channels = jnp.asarray(fill), image.shape[-1]
     if array.shape not in ((), (channels,)):
         raise ValueError(f"fill must be a scalar or [C] = ({channels},); got shape {array.shape}")
-    if not given:
+    if not is_number:
         check_floating("fill", array)
     wide = jnp.promote_types(jnp.promote_types(image.dtype, where.dtype), jnp.float32)
     return where.astype(wide), array.astype(wide)

@@ -1,7 +1,7 @@
-"""Scores and what is made of them: masked softmax, log-softmax and entropy.
+"""Scores, and their masked softmax, log-softmax and entropy.
 
-A masked place is a score of -inf. One, or all, of them may be masked: values and gradients
-stay finite, and an all-masked softmax is all zeros.
+The score of a masked place is -inf. Any of the places, or all, may be masked: values and gradients
+stay finite, and a softmax of masked places alone is all zeros.
 """
 
 import math
@@ -15,15 +15,17 @@ from jaxtyping import Bool, Float
 def additive_scores(
     keys: Float[Array, "*L A"], query: Float[Array, "A"], v: Float[Array, "A"]
 ) -> Float[Array, "*L"]:
-    """e_i = v . tanh(W_a a_i + W_h h + b)  (Bahdanau et al. 2015; Xu et al. 2015, eq. 4).
+    """Score by an additive comparison: e_i = v . tanh(W_a a_i + W_h h + b).
 
     Args:
       keys: W_a a_i + b, projected once, for items [L, A] or places [H, W, A].
       query: W_h h_{t-1}.
-      v: the direction scores are read off along.
+      v: the weights of the comparison's A features.
 
     Returns:
-      e, one score an item or place.
+      e, one score for each item or place.
+
+    Reference: Bahdanau et al. 2015; Xu et al. 2015, eq. 4.
 
     >>> additive_scores(jnp.zeros((3, 2)), jnp.zeros(2), jnp.ones(2)).shape
     (3,)
@@ -33,9 +35,9 @@ def additive_scores(
 
 
 def dot_scores(keys: Float[Array, "*L S"], query: Float[Array, "S"]) -> Float[Array, "*L"]:
-    """e_i = a_i . h  (Luong et al. 2015, section 3.1, "dot").
+    """Score by dot products: e_i = a_i . h  (Luong et al. 2015, section 3.1, "dot").
 
-    With the query W h it is their "general", e_i = a_i^T W h.
+    With the query W h they are e_i = a_i^T W h, "general" in that paper.
 
     Args:
       keys: a, items [L, S] or places [H, W, S].
@@ -55,7 +57,9 @@ def dot_scores(keys: Float[Array, "*L S"], query: Float[Array, "S"]) -> Float[Ar
 
 
 def scaled_dot_scores(keys: Float[Array, "*L A"], query: Float[Array, "A"]) -> Float[Array, "*L"]:
-    """e_i = k_i . q / sqrt(A)  (Vaswani et al. 2017, eq. 1).
+    """Score by scaled dot products: e_i = k_i . q / sqrt(A)  (Vaswani et al. 2017, eq. 1).
+
+    Args and errors are those of `dot_scores`.
 
     >>> scaled_dot_scores(2 * jnp.eye(4), jnp.ones(4)).tolist()
     [1.0, 1.0, 1.0, 1.0]
@@ -64,7 +68,7 @@ def scaled_dot_scores(keys: Float[Array, "*L A"], query: Float[Array, "A"]) -> F
 
 
 def mask_scores(scores: Float[Array, "*L"], mask: Bool[Array, "*L"] | None) -> Float[Array, "*L"]:
-    """Scores with -inf wherever `mask` is False; unchanged where mask is None.
+    """Set scores to -inf wherever the mask is False; None masks nothing.
 
     Raises:
       ValueError: if the mask has another shape than the scores.
@@ -79,7 +83,7 @@ def mask_scores(scores: Float[Array, "*L"], mask: Bool[Array, "*L"] | None) -> F
 
 
 def check_places(scores: Array) -> None:
-    """Refuse to choose among nothing.
+    """Refuse scores of no place at all.
 
     Raises:
       ValueError: if the scores have no entry.
@@ -89,9 +93,9 @@ def check_places(scores: Array) -> None:
 
 
 def _shifted(scores: Array) -> tuple[Array, Array]:
-    """(scores less their maximum with masked ones at 0, which ones are allowed), in >= float32.
+    """Return the scores minus their maximum, 0 where masked, and which places are not masked.
 
-    NaN counts as allowed, so that it is seen and not hidden as a masked place.
+    Scores are in at least float32. A NaN does not count as masked, so that it shows in the result.
     """
     check_places(scores)
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
@@ -102,7 +106,9 @@ def _shifted(scores: Array) -> tuple[Array, Array]:
 
 
 def masked_softmax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
-    """alpha_i = exp(e_i) / sum_j exp(e_j) over all axes; 0 at -inf, all 0 if all are masked.
+    """Softmax over all axes: alpha_i = exp(e_i) / sum_j exp(e_j); 0 where masked.
+
+    If all places are masked, all weights are 0.
 
     Args:
       scores: e, of any rank; -inf marks masked places.
@@ -123,7 +129,7 @@ def masked_softmax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
 
 
 def masked_log_softmax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
-    """log alpha over all axes; -inf where masked, with gradient 0 there.
+    """Log-softmax over all axes, at least float32; -inf where masked, with gradient 0 there.
 
     >>> masked_log_softmax(jnp.array([0.0, -jnp.inf])).tolist()
     [0.0, -inf]
@@ -134,7 +140,7 @@ def masked_log_softmax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
 
 
 def categorical_entropy(scores: Float[Array, "*L"]) -> Float[Array, ""]:
-    """H = -sum_i alpha_i log alpha_i, in nats; 0 log 0 = 0, and 0 if all are masked.
+    """Entropy of softmax(scores), -sum_i alpha_i log alpha_i, in nats; 0 if all are masked.
 
     >>> float(categorical_entropy(jnp.zeros(8)))  # log 8
     2.07944...
@@ -145,7 +151,7 @@ def categorical_entropy(scores: Float[Array, "*L"]) -> Float[Array, ""]:
 
 
 def entropy(p: Float[Array, "*L"]) -> Float[Array, ""]:
-    """H = -sum_i p_i log p_i of probabilities some of which may be 0, in nats; 0 log 0 = 0.
+    """Entropy of probabilities, -sum_i p_i log p_i, in nats, where 0 log 0 = 0.
 
     >>> float(entropy(jnp.array([0.5, 0.5, 0.0])))  # log 2
     0.69314...

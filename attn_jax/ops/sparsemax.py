@@ -1,4 +1,4 @@
-"""Sparsemax: the softmax that can say no."""
+"""Sparsemax: a projection to the simplex that gives many places a weight of exactly 0."""
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,10 @@ from attn_jax.ops.scoring import check_places
 
 
 def sparsemax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
-    """p = argmin_{p in the simplex} ||p - e||^2 over all axes  (Martins & Astudillo 2016).
+    """Project scores to the simplex: p = argmin ||p - e||^2, over all axes.
 
-    p_i = max(e_i - tau, 0), where tau makes them sum to 1. Its derivative is exact, and so is its
-    transpose: dp_i = de_i - mean_{j in S} de_j on the support S = {p_i > 0}, 0 elsewhere.
+    p_i = max(e_i - tau, 0), where tau makes them sum to 1. The derivative is exact:
+    dp_i = de_i - mean_{j in S} de_j on the support S = {p_i > 0}, 0 elsewhere.
 
     Args:
       scores: e, of any rank; -inf marks masked places.
@@ -22,6 +22,8 @@ def sparsemax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
 
     Raises:
       ValueError: if there is no place at all.
+
+    Reference: Martins & Astudillo 2016.
 
     >>> sparsemax(jnp.array([1.0, 0.5, -2.0])).tolist()
     [0.75, 0.25, 0.0]
@@ -42,7 +44,7 @@ def _project(e: Array) -> Array:
     support = (k * down > excess).sum()
     tau = excess[jnp.maximum(support, 1) - 1] / jnp.maximum(support, 1)
     p = jnp.where(allowed, jnp.maximum(z - tau, 0.0), 0.0)
-    return jnp.where(jnp.isnan(top), jnp.nan, p)  # seen, not hidden as a masked place
+    return jnp.where(jnp.isnan(top), jnp.nan, p)  # a NaN must not pass for a masked place
 
 
 @_project.defjvp

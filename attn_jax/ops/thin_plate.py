@@ -1,4 +1,4 @@
-"""Grids of thin-plate splines: the smoothest warp that moves some points to others."""
+"""Grids of thin-plate splines: the smoothest warps that take given points to others."""
 
 import functools
 
@@ -11,19 +11,19 @@ from jaxtyping import Float
 from attn_jax.ops.common import Size, is_concrete, pair, shape_of, widened
 from attn_jax.ops.grids import centres
 
-# Of the layout's extent: nearer points coincide, a narrower layout is a line.
+# Relative to the layout's extent: points that are nearer coincide, a narrower layout is a line.
 _DEGENERATE = 1e-6
 
 
 def control_grid(count: Size, extent: float = 1.0) -> Float[np.ndarray, "K 2"]:
-    """A regular layout of control points: rows x columns of (x, y) over [-extent, extent]^2.
+    """Lay out control points regularly: rows x columns of (x, y) over [-extent, extent]^2.
 
     Args:
       count: rows = columns, or (rows, columns), at least 2 each.
       extent: the coordinate of the outermost points.
 
     Returns:
-      The points row by row, of NumPy: a layout must be known while tracing.
+      The points row by row, as a NumPy array: a layout must be known while tracing.
 
     Raises:
       ValueError: if a count is below 2.
@@ -45,16 +45,16 @@ def thin_plate_spline_grid(
     control: Float[Array, "K 2"] | Float[np.ndarray, "K 2"],
     align_corners: bool = False,
 ) -> Float[Array, "h w 2"]:
-    """Where the thin-plate spline f reads that takes control_k to points_k: S_i = f(x_i, y_i).
+    """Compute where the thin-plate spline f reads that takes control_k to points_k.
 
-    f(p) = a_0 + A p + sum_k w_k phi(|p - control_k|), phi(r) = r^2 log r, which is linear in the
-    points: S = M points. M [h w, K] holds the layout's linear solve, made once in float64 while
-    tracing and kept, so that a call is one matrix product.
+    S_i = f(x_i, y_i), f(p) = a_0 + A p + sum_k w_k phi(|p - control_k|), phi(r) = r^2 log r. It is
+    linear in the points: S = M points. M [h w, K] holds the solution of the layout's linear system,
+    which is computed once in float64 while tracing, so that a call is one matrix product.
 
     Args:
-      points: where the control points are read: (x, y) in input coordinates.
+      points: the places (x, y) in the input that the control points read.
       size: (h, w) of the output.
-      control: their places in output coordinates, known while tracing; see `control_grid`.
+      control: the control points' places in the output, known while tracing; see `control_grid`.
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
 
     Returns:
@@ -86,7 +86,7 @@ def thin_plate_spline_grid(
 def checked_layout(
     control: Float[Array, "K 2"] | Float[np.ndarray, "K 2"],
 ) -> Float[np.ndarray, "K 2"]:
-    """The control points in float64, if they determine a spline.
+    """Check that control points determine a spline, and return them in float64.
 
     Raises:
       ValueError: if they are not [K, 2], not finite, coincide or lie on a line.
@@ -115,12 +115,12 @@ def checked_layout(
 
 
 def _squares(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """|p_i - q_j|^2."""
+    """Squared distances |p_i - q_j|^2."""
     return ((p[:, None] - q[None]) ** 2).sum(-1)
 
 
 def _basis(p: np.ndarray, control: np.ndarray) -> np.ndarray:
-    """[phi(|p_i - c_k|), 1, p_i], of which a spline is a combination; 0 log 0 = 0."""
+    """The functions that a spline combines, at p_i: phi(|p_i - c_k|), 1, p_i; 0 log 0 = 0."""
     square = _squares(p, control)
     phi = square * np.log(np.where(square > 0, square, 1.0)) / 2
     return np.hstack([phi, np.ones((len(p), 1)), p])
@@ -130,7 +130,7 @@ def _basis(p: np.ndarray, control: np.ndarray) -> np.ndarray:
 def _weights(
     layout: tuple[tuple[float, float], ...], size: tuple[int, int], align_corners: bool
 ) -> np.ndarray:
-    """M [h, w, K]: what each control point contributes to each place."""
+    """M [h, w, K], the weight of each control point at each place."""
     y, x = (centres(n, align_corners) for n in size)
     places = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
     return (_basis(places, np.array(layout)) @ _solution(layout)).reshape(*size, len(layout))
@@ -138,7 +138,7 @@ def _weights(
 
 @functools.lru_cache(maxsize=16)
 def _solution(layout: tuple[tuple[float, float], ...]) -> np.ndarray:
-    """[K + 3, K]: the spline's coefficients of the points. The w_k bend only: P^T w = 0."""
+    """[K + 3, K], which takes the points to the spline's coefficients, under P^T w = 0."""
     control = np.array(layout)
     top = _basis(control, control)
     bottom = np.hstack([top[:, len(control) :].T, np.zeros((3, 3))])

@@ -1,15 +1,15 @@
-"""Constrained transforms: short vectors that turn into theta; how thetas compose and invert.
+"""Constrained transforms, whose theta is made of a short vector; composition and inversion.
 
-A theta takes output coordinates to input coordinates, as `affine_grid` reads it. Angles turn
-squares into squares only where the image is square: coordinates are in [-1, 1] on both axes.
+A theta takes output coordinates to input coordinates, as in `affine_grid`. Coordinates are in
+[-1, 1] on both axes, so that a rotation keeps squares square only if the image is square.
 
 >>> attention = isotropic()
 >>> attention.apply(jnp.array([0.5, 0.25, 0.0])).tolist()
 [[0.5, 0.0, 0.25], [0.0, 0.5, 0.0]]
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,8 +19,22 @@ from jaxtyping import Float
 from attn_jax.ops.common import check_invertible, is_singular, shape_of, widened
 
 
+@runtime_checkable
+class MakeTheta(Protocol):
+    """Makes theta [2, 3] of a vector [n]."""
+
+    def __call__(self, vector: Array, /) -> Array: ...
+
+
+@runtime_checkable
+class MakeRows(Protocol):
+    """Makes the two rows of theta of the entries of a vector."""
+
+    def __call__(self, *entries: Array) -> Sequence: ...
+
+
 class Transform(NamedTuple):
-    """A family of transforms: what a proposal must give, and what that means.
+    """A family of transforms, and how a vector names one of them.
 
     Attributes:
       apply: vector [size] -> theta [2, 3], at least float32.
@@ -28,12 +42,12 @@ class Transform(NamedTuple):
       size: of the vector.
     """
 
-    apply: Callable[[Array], Array]
+    apply: MakeTheta
     identity: Array
     size: int
 
 
-def _transform(identity: Sequence[float], rows: Callable[..., Sequence]) -> Transform:
+def _transform(identity: Sequence[float], rows: MakeRows) -> Transform:
     size = len(identity)
 
     def apply(vector: Float[Array, "n"]) -> Float[Array, "2 3"]:
@@ -45,7 +59,7 @@ def _transform(identity: Sequence[float], rows: Callable[..., Sequence]) -> Tran
 
 
 def translation() -> Transform:
-    """(t_x, t_y) -> [1 0 t_x; 0 1 t_y].
+    """Translations: (t_x, t_y) -> [1 0 t_x; 0 1 t_y].
 
     >>> translation().apply(jnp.array([0.5, -0.5])).tolist()
     [[1.0, 0.0, 0.5], [0.0, 1.0, -0.5]]
@@ -54,7 +68,7 @@ def translation() -> Transform:
 
 
 def isotropic() -> Transform:
-    """(s, t_x, t_y) -> [s 0 t_x; 0 s t_y]: the transformer's attention  (Jaderberg 2015, eq. 3).
+    """Scalings and translations: (s, t_x, t_y) -> [s 0 t_x; 0 s t_y]  (Jaderberg 2015, eq. 3).
 
     >>> isotropic().apply(jnp.array([2.0, 0.0, 0.0])).tolist()
     [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
@@ -63,9 +77,10 @@ def isotropic() -> Transform:
 
 
 def similarity() -> Transform:
-    """(s, a, t_x, t_y) -> [s cos a, -s sin a, t_x; s sin a, s cos a, t_y]; a in radians.
+    """Similarities: (s, a, t_x, t_y) -> [s cos a, -s sin a, t_x; s sin a, s cos a, t_y].
 
-    As y points down, a positive angle turns what is read clockwise, so the picture turns back.
+    The angle a is in radians. As y points down, a positive one turns the region that is read
+    clockwise, and so the output counterclockwise.
 
     >>> similarity().apply(jnp.array([2.0, jnp.pi / 2, 0.0, 0.0])).round(5).tolist()
     [[-0.0, -2.0, 0.0], [2.0, -0.0, 0.0]]
@@ -79,7 +94,7 @@ def similarity() -> Transform:
 
 
 def axis_aligned() -> Transform:
-    """(s_x, s_y, t_x, t_y) -> [s_x 0 t_x; 0 s_y t_y]: a box.
+    """Boxes along the axes: (s_x, s_y, t_x, t_y) -> [s_x 0 t_x; 0 s_y t_y].
 
     >>> axis_aligned().apply(jnp.array([2.0, 3.0, 0.0, 0.5])).tolist()
     [[2.0, 0.0, 0.0], [0.0, 3.0, 0.5]]
@@ -88,7 +103,7 @@ def axis_aligned() -> Transform:
 
 
 def full_affine() -> Transform:
-    """All six entries of theta, row by row.
+    """All affine transforms: the six entries of theta, row by row.
 
     >>> full_affine().apply(jnp.arange(6.0)).tolist()
     [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
@@ -100,13 +115,13 @@ Theta = Float[Array, "2 3"] | Float[Array, "3 4"]
 
 
 def compose(a: Theta, b: Theta) -> Theta:
-    """ab: reading with a, then reading the result with b, in one read.
+    """Compose two transforms: reading by the result is reading by a, then reading that by b.
 
-    With linear parts A, B and shifts s, t: [AB | At + s].
+    With linear parts A, B and shifts s, t it is [AB | At + s].
 
     Args:
-      a: [2, 3] or [3, 4], what reads the image.
-      b: the same shape, what reads what a has read.
+      a: [2, 3] or [3, 4], which reads the image.
+      b: of the same shape, which reads what a has read.
 
     Returns:
       theta of the same shape, at least float32.
@@ -115,7 +130,7 @@ def compose(a: Theta, b: Theta) -> Theta:
       ValueError: if they are not [2, 3] or [3, 4], both the same.
 
     >>> zoom, move = jnp.array([[0.5, 0, 0], [0, 0.5, 0]]), jnp.array([[1.0, 0, 1], [0, 1, 0]])
-    >>> compose(zoom, move).tolist()  # moved by a half of the zoomed picture: a quarter of its own
+    >>> compose(zoom, move).tolist()  # half the width of the zoomed view
     [[0.5, 0.0, 0.5], [0.0, 0.5, 0.0]]
     """
     _check(a=a)
@@ -127,10 +142,10 @@ def compose(a: Theta, b: Theta) -> Theta:
 
 
 def inverse(theta: Theta) -> Theta:
-    """The transform that undoes it: compose(theta, inverse(theta)) is the identity.
+    """Invert a transform: compose(theta, inverse(theta)) is the identity.
 
-    [A^-1 | -A^-1 t], A^-1 = adj(A) / det A. A traced theta that cannot be inverted gives zeros,
-    with gradient 0: a transform that reads the image's middle everywhere.
+    It is [A^-1 | -A^-1 t], A^-1 = adj(A) / det A. A traced theta that cannot be inverted gives
+    zeros, with gradient 0, which read the middle of the image everywhere.
 
     Args:
       theta: [2, 3] or [3, 4].
@@ -157,7 +172,7 @@ def inverse(theta: Theta) -> Theta:
 
 
 def _adjugate(a: Array) -> Array:
-    """det(A) A^-1 of 2 x 2, or of 3 x 3, whose columns are the cross products of the rows."""
+    """det(A) A^-1 of a 2 x 2 matrix, or of a 3 x 3 one by cross products of its rows."""
     if len(a) == 2:
         (p, q), (r, s) = a
         return jnp.array([[s, -q], [-r, p]])

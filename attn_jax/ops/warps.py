@@ -1,4 +1,4 @@
-"""The reads that bend: homographies and thin-plate splines, beside the `affine` of `reads`."""
+"""Reads through homographies and thin-plate splines; `affine` is in `reads`."""
 
 import numpy as np
 from jax import Array
@@ -20,7 +20,7 @@ def projective(
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Read:
-    """The image seen through a homography: sampled at `projective_grid`.
+    """Sample the image at the `projective_grid` of a homography.
 
     Args:
       size: h = w, or (h, w), of the output.
@@ -59,11 +59,13 @@ def thin_plate_spline(
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Read:
-    """The image bent so that control_k shows what lies at point k: `thin_plate_spline_grid`.
+    """Bend the image so that control point k shows what lies at point k of the image.
+
+    The image is sampled at `thin_plate_spline_grid`.
 
     Args:
       size: h = w, or (h, w), of the output.
-      control: places in the output; see `control_grid`.
+      control: the control points' places in the output; see `control_grid`.
       mode, padding, fill, implementation: of `grid_sample`.
       align_corners: of both.
 

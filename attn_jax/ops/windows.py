@@ -1,11 +1,11 @@
-"""Weighted windows of an image: the value, and its derivatives to image and place.
+"""Weighted windows of an image: the value, and its derivatives by image and place.
 
 out_i = sum_k w_k(p_i) image[first_i + k], over the K^d taps of a separable kernel.
 
-The value gathers pixel by pixel, with no copy of the image. The tangent to the image is the same
-sum as one gather of whole windows from a widened image: its transpose is one scatter. The tangent
-to the place sums the pixels again with one axis's weights differentiated, and never scatters. What
-is not differentiated costs nothing.
+The value gathers pixel by pixel, with no copy of the image. The tangent of the image is the same
+sum, computed by one gather of whole windows from the padded image, so that its transpose is one
+scatter. The tangent of the place sums the pixels again with the weights of one axis differentiated,
+and never scatters. An argument that is not differentiated costs nothing.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
 from attn_jax.ops.kernels import Kernel, first_and_fraction
-from attn_jax.ops.padding import Outside
+from attn_jax.ops.padding import Boundary
 
 # A sum over few channels is several times as fast on a CPU when it is written out.
 _FEW_CHANNELS = 4
@@ -25,32 +25,32 @@ Taps = list[Array]  # [n] each, of one axis
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def sample_windows(outside: Outside, image: Array, fill: Array, place: Array) -> Array:
-    """Read an image at settled places.
+def sample_windows(boundary: Boundary, image: Array, fill: Array, place: Array) -> Array:
+    """Sample an image at places that `Boundary.bounded_place` has made.
 
     Args:
-      outside: the kernel and the padding.
+      boundary: the kernel and the padding.
       image: [*size, C] of d axes and channels.
-      fill: [] or [C], of padding "constant"; for "zeros" it is 0.
+      fill: [] or [C], for padding "constant"; for "zeros" it is 0.
       place: [n, d], in pixels, axes in the image's order.
 
     Returns:
       [n, C].
     """
-    first, weights, _ = _taps(outside.kernel, place)
-    return _contract(_pixels(outside, image, fill, first), weights)
+    first, weights, _ = _taps(boundary.kernel, place)
+    return _contract(_pixels(boundary, image, fill, first), weights)
 
 
 @partial(sample_windows.defjvp, symbolic_zeros=True)
-def _sample_windows_jvp(outside, primals, tangents):
+def _sample_windows_jvp(boundary, primals, tangents):
     image, fill, place = primals
     image_dot, fill_dot, place_dot = tangents
-    first, weights, slopes = _taps(outside.kernel, place)
-    pixels = _pixels(outside, image, fill, first)
+    first, weights, slopes = _taps(boundary.kernel, place)
+    pixels = _pixels(boundary, image, fill, first)
     out = _contract(pixels, weights)
     out_dot = jnp.zeros_like(out)
     if not (isinstance(image_dot, SymbolicZero) and isinstance(fill_dot, SymbolicZero)):
-        out_dot = _linear(outside, _dense(image_dot), _dense(fill_dot), first, weights)
+        out_dot = _linear(boundary, _dense(image_dot), _dense(fill_dot), first, weights)
     if slopes and not isinstance(place_dot, SymbolicZero):
         along = [
             _contract(pixels, [*weights[:axis], slope, *weights[axis + 1 :]])
@@ -67,7 +67,7 @@ def _dense(tangent: Array | SymbolicZero) -> Array:
 
 
 def _taps(kernel: Kernel, place: Array) -> tuple[Taps, list[Taps], list[Taps]]:
-    """For each axis the first pixel read, the taps' weights, and the weights' slopes."""
+    """Compute for each axis the first pixel read, the taps' weights, and their derivatives by t."""
     first, weights, slopes = [], [], []
     for axis in range(place.shape[1]):
         pixel, t = first_and_fraction(kernel, place[:, axis])
@@ -79,13 +79,13 @@ def _taps(kernel: Kernel, place: Array) -> tuple[Taps, list[Taps], list[Taps]]:
     return first, weights, slopes
 
 
-def _pixels(outside: Outside, image: Array, fill: Array, first: Taps) -> dict[tuple, Array]:
-    """By tap (k_1, ..., k_d) the pixels [n, C], gathered one by one."""
+def _pixels(boundary: Boundary, image: Array, fill: Array, first: Taps) -> dict[tuple, Array]:
+    """Gather the pixels [n, C] of each tap, by its index (k_1, ..., k_d)."""
     *sizes, channels = image.shape
     flat = image.reshape(-1, channels)
     found = {(): (jnp.zeros_like(first[0]), None)}
     for pixel, size in zip(first, sizes, strict=True):
-        taps = [outside.pixel(pixel + k, size) for k in range(outside.kernel.taps)]
+        taps = [boundary.pixel(pixel + k, size) for k in range(boundary.kernel.taps)]
         found = {
             (*key, k): (row * size + column, _both(inside, here))
             for key, (row, inside) in found.items()
@@ -104,7 +104,7 @@ def _read(flat: Array, fill: Array, index: Array, inside: Array | None) -> Array
 
 
 def _windows(image: Array, first: Taps, taps: int) -> Array:
-    """[n, K, ..., K, C]: one gather of whole windows."""
+    """Gather whole windows, [n, K, ..., K, C], at once."""
     d = len(first)
     numbers = lax.GatherDimensionNumbers(tuple(range(1, d + 2)), (), tuple(range(d)))
     sizes = (taps,) * d + image.shape[-1:]
@@ -112,7 +112,7 @@ def _windows(image: Array, first: Taps, taps: int) -> Array:
 
 
 def _rows(image: Array, first: list[Array], taps: int) -> Array:
-    """The same, as K^(d-1) contiguous runs of the flattened image: faster to scatter."""
+    """Gather the windows as K^(d-1) contiguous runs of the flattened image: faster to scatter."""
     *shape, channels = image.shape
     start = jnp.zeros((first[0].shape[0], *(1,) * (len(first) - 1)), jnp.int32)
     for axis, pixel in enumerate(first):
@@ -129,15 +129,20 @@ def _rows(image: Array, first: list[Array], taps: int) -> Array:
     return runs.reshape(*runs.shape[:-1], taps, channels)
 
 
-def _linear(outside: Outside, image: Array, fill: Array, first: Taps, weights: list[Taps]) -> Array:
-    """The sum as a gather, a product and a reduction: the transpose is a product and a scatter."""
-    taps, d = outside.kernel.taps, len(first)
+def _linear(
+    boundary: Boundary, image: Array, fill: Array, first: Taps, weights: list[Taps]
+) -> Array:
+    """Compute the sum by a gather, a product and a reduction.
+
+    The transpose is then a product and a scatter.
+    """
+    taps, d = boundary.kernel.taps, len(first)
     first = [
-        pixel + outside.margins(size)[0]
+        pixel + boundary.margins(size)[0]
         for pixel, size in zip(first, image.shape[:-1], strict=True)
     ]
     gather = _windows if image.shape[-1] == 1 else _rows
-    windows = gather(outside.widen(image, fill), first, taps)
+    windows = gather(boundary.pad(image, fill), first, taps)
     for axis, of_axis in enumerate(weights):
         shape = [len(first[0])] + [1] * (d + 1)
         shape[axis + 1] = taps
@@ -146,7 +151,7 @@ def _linear(outside: Outside, image: Array, fill: Array, first: Taps, weights: l
 
 
 def _contract(pixels: dict[tuple, Array], weights: list[Taps]) -> Array:
-    """sum_k w_k pixels_k, axis by axis, the last first; written out, so that it is one loop."""
+    """Sum w_k pixels_k axis by axis, the last first; written out, so that XLA makes one loop."""
     for of_axis in reversed(weights):
         sums: dict[tuple, Array] = {}
         for (*key, k), pixel in pixels.items():
@@ -158,7 +163,7 @@ def _contract(pixels: dict[tuple, Array], weights: list[Taps]) -> Array:
 
 
 def _along(along: list[Array], place_dot: Array) -> Array:
-    """sum over axes of derivative [n, C] times tangent [n]."""
+    """Sum the derivatives [n, C] of each axis times its tangent [n]."""
     channels = along[0].shape[-1]
     if not 1 <= channels <= _FEW_CHANNELS:
         parts = [slope * place_dot[:, axis, None] for axis, slope in enumerate(along)]

@@ -13,7 +13,7 @@ import pytest
 from attn_jax.ops import native
 from attn_jax.ops.native import library
 
-CACHES = (library._compiler, library._digest, library._start_once, library._say_there_is_none)
+CACHES = (library._compiler, library._digest, library._start_once, library._warn_without_compiler)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from jax.test_util import check_grads
 from attn_jax.ops import grid_sample
 from attn_jax.ops.kernels import KERNELS, first_and_fraction
 from attn_jax.ops.native import library
-from attn_jax.ops.padding import Outside
+from attn_jax.ops.padding import Boundary
 from attn_jax.yardsticks.oracle import oracle
 from tests.ops import sampling_cases as cases
 
@@ -127,15 +127,15 @@ def test_no_channels_are_read_from_an_image_of_none(implementation):
 )  # fmt: skip
 def test_no_tap_leaves_the_margins(numbers, size, mode, padding, align_corners):
     # Gathers and scatters are promised to be in bounds: beyond them memory would be read.
-    outside = Outside(padding, KERNELS[mode], align_corners)
-    before, after = outside.margins(size)
-    place = outside.settle(jnp.asarray(numbers, jnp.float32), size)
-    first, fraction = (np.asarray(a) for a in first_and_fraction(outside.kernel, place))
+    boundary = Boundary(padding, KERNELS[mode], align_corners)
+    before, after = boundary.margins(size)
+    place = boundary.bounded_place(jnp.asarray(numbers, jnp.float32), size)
+    first, fraction = (np.asarray(a) for a in first_and_fraction(boundary.kernel, place))
     assert first.min() >= -before
     assert first.max() + KERNELS[mode].taps <= size + after
     assert fraction.min() >= 0 and fraction.max() <= 1
     for k in range(KERNELS[mode].taps):
-        pixel, _ = outside.pixel(jnp.asarray(first + k), size)
+        pixel, _ = boundary.pixel(jnp.asarray(first + k), size)
         assert pixel.min() >= 0 and pixel.max() < size
 
 

@@ -1,7 +1,7 @@
 """Bilinear sampling by native code on the CPU: one example [H, W, C]; batches come from `vmap`.
 
-`available` says whether the library is built and `supports` what it can do; calling `sample` or
-`affine` builds it where it is not. On other platforms the same functions go through XLA.
+`available` tells whether the library is built, and `supports` what it can do; `sample` and `affine`
+build it if it is not. On other platforms the same functions go through XLA.
 """
 
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ __all__ = ["affine", "available", "build", "build_in_background", "sample", "sup
 
 
 def supports(mode: str, padding: str, ndim: int, dtype: DTypeLike) -> bool:
-    """Whether the native path covers these: 2-D bilinear, images in float32 or float64."""
+    """Whether native code samples this: images in float32 or float64, bilinearly."""
     wide = jnp.dtype(dtype) in (jnp.float32, jnp.float64)
     return mode == "bilinear" and padding in PADDINGS and ndim == 3 and wide
 
@@ -31,17 +31,18 @@ def sample(
     fill: ArrayLike = 0.0,
     align_corners: bool = False,
 ) -> Float[Array, "*n C"]:
-    """`grid_sample` by native code.
+    """Compute `grid_sample` by native code.
 
     Args:
       image: float32 or float64.
-      grid, padding, fill, align_corners: of `grid_sample`, which checks them; this does not.
+      grid, padding, fill, align_corners: of `grid_sample`, which checks them; they are not checked
+        here.
 
     Returns:
       The image at the grid's places, in the image's dtype.
 
     Raises:
-      RuntimeError: where the library is not built and there is no C++ compiler.
+      RuntimeError: if the library is not built and there is no C++ compiler.
     """
     return _call(image, grid, fill, Spec(padding, align_corners, None, grid.ndim - 1))
 
@@ -55,7 +56,7 @@ def affine(
     fill: ArrayLike = 0.0,
     align_corners: bool = False,
 ) -> Float[Array, "h w C"]:
-    """`grid_sample` of an `affine_grid` by native code, without a grid in memory.
+    """Compute `grid_sample` of an `affine_grid` by native code, without a grid in memory.
 
     Args:
       image, padding, fill, align_corners: of `sample`.

@@ -1,4 +1,4 @@
-"""What the native kernels compute, in XLA: on other platforms, and for their derivatives."""
+"""The native kernels' formula in XLA, for other platforms and for further derivatives."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,19 @@ from attn_jax.ops.grids import affine_grid
 
 
 class Spec(NamedTuple):
-    """What is static of a sampler."""
+    """The static arguments of a sampler."""
 
     padding: str
     align_corners: bool
     size: tuple[int, int] | None  # (h, w) of an affine grid; None where a grid is given
-    axes: int  # how many a grid's points have: [*n, 2]
+    axes: int  # the number of axes n of a grid [*n, 2]
 
 
 def sample(image: Array, where: Array, fill: Array, spec: Spec) -> Array:
-    """[H, W, C] at a grid [*n, 2] or theta's, [2, 3]; `fill` [C] is what lies outside: [*n, C]."""
+    """Sample an image [H, W, C] at a grid [*n, 2], or at that of theta [2, 3], to [*n, C].
+
+    `fill` [C] is the value outside the image.
+    """
     grid = where
     if spec.size is not None:
         grid = affine_grid(where, spec.size, align_corners=spec.align_corners)

@@ -1,7 +1,7 @@
 """The native library: compiled on demand into a cache folder, loaded, registered with XLA.
 
 The folder is $ATTN_JAX_CACHE, or attn_jax in the user's cache folder. A library's name is a digest
-of all it depends on: a change of source, compiler, jaxlib or CPU makes another one.
+of all that it depends on, so that another source, compiler, jaxlib or CPU makes another library.
 """
 
 import ctypes
@@ -22,13 +22,13 @@ import jax
 
 _SOURCE = Path(__file__).with_name("sample.cc")
 _HANDLERS = ("Sample", "Gradients")
-# Without fused multiply-add by the compiler's choice: one result on every CPU. Without traps and
-# errno loops of floor, abs and selections become vector code; no result changes.
+# No fused multiply-add by the compiler's choice, for one result on every CPU. Without traps and
+# errno, loops of floor, abs and selections become vector code; no result changes.
 _FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno"),
     *("-fno-trapping-math", "-fopenmp-simd", "-fPIC", "-shared"),
 )
-# Unless told so, GCC takes an Intel CPU's gathers for slow; they are twice as fast as loads.
+# By default GCC avoids an Intel CPU's gathers, which are twice as fast as single loads.
 _INTEL_FLAGS = ("-mtune=haswell",)
 
 _NAMES = ("g++", "clang++", "c++")
@@ -40,7 +40,7 @@ _lock = threading.RLock()
 def available() -> bool:
     """Whether the native library can be used now, without compiling; loads it if it can."""
     if _compiler() is None:
-        _say_there_is_none()
+        _warn_without_compiler()
         return False
     if not path().exists():
         return False
@@ -48,64 +48,64 @@ def available() -> bool:
         return bool(_load())
     except (OSError, AttributeError) as error:
         _log.warning("attn_jax: the native sampler cannot be loaded: %s", error)
-        path().unlink(missing_ok=True)  # damaged: another is made
+        path().unlink(missing_ok=True)  # damaged: the next build makes another
         return False
 
 
 def build() -> None:
-    """Compile the library if there is none, wait for it, and load it.
+    """Compile the library unless it is there, wait for that, and load it.
 
     Raises:
-      RuntimeError: if there is no C++ compiler, or it fails.
+      RuntimeError: if there is no C++ compiler, or if it fails.
     """
     if _compiler() is None:
-        raise RuntimeError(_none())
+        raise RuntimeError(_no_compiler_message())
     with _lock:
         if available():
             return
-        if complaint := _compile():
-            raise RuntimeError(_failed(complaint))
+        if errors := _compile():
+            raise RuntimeError(_failure_message(errors))
         _load()
 
 
 def build_in_background() -> None:
-    """Have the library compiled for a later run, by a process that may outlive this one."""
+    """Start compiling the library for a later run, in a process that may outlive this one."""
     if _compiler() is None:
-        _say_there_is_none()
+        _warn_without_compiler()
     elif not path().exists():
         _start_once()
 
 
 def target(handler: str) -> str:
-    """The name under which XLA knows a handler, building the library if need be."""
+    """Build the library if need be, and return the name under which XLA knows a handler."""
     build()
     return _load()[handler]
 
 
 @functools.cache
-def _say_there_is_none() -> None:
-    _log.warning("attn_jax: no C++ compiler (%s): sampling through XLA", _sought())
+def _warn_without_compiler() -> None:
+    _log.warning("attn_jax: no C++ compiler (%s): sampling through XLA", _compiler_names())
 
 
-def _none() -> str:
+def _no_compiler_message() -> str:
     return (
-        f"implementation='native' needs a C++17 compiler, and {_sought()} is not there: set CXX, "
-        "or install g++ or clang++ (None and 'xla' need none)"
+        f"implementation='native' needs a C++17 compiler, and {_compiler_names()} is not there: "
+        "set CXX, or install g++ or clang++ (None and 'xla' need none)"
     )
 
 
-def _failed(complaint: str) -> str:
-    return f"{shlex.join(_compiler() or ())} could not compile {_SOURCE.name}: {complaint}"
+def _failure_message(errors: str) -> str:
+    return f"{shlex.join(_compiler() or ())} could not compile {_SOURCE.name}: {errors}"
 
 
-def _sought() -> str:
+def _compiler_names() -> str:
     chosen = os.environ.get("CXX")
     return f"CXX={chosen}" if chosen else " or ".join(_NAMES)
 
 
 @functools.cache
 def _compiler() -> tuple[str, ...] | None:
-    """The command, with what CXX gives it: "ccache g++"."""
+    """The compiler's command, with arguments that CXX gives, as in "ccache g++"."""
     commands = [shlex.split(os.environ["CXX"])] if os.environ.get("CXX") else [[n] for n in _NAMES]
     for name, *given in filter(None, commands):
         if found := shutil.which(name):
@@ -141,7 +141,7 @@ def _digest() -> str:
 
 
 def _cpu() -> str:
-    """What -march=native looks at."""
+    """A description of the CPU, on which -march=native depends."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -152,16 +152,16 @@ def _cpu() -> str:
 
 
 def path() -> Path:
-    """Where this source's library for this machine lies, or would lie."""
+    """The path of the library of this source for this machine, built or not."""
     return _folder() / f"sample-{_digest()}.so"
 
 
-# Renamed into place, whole or not at all: several processes may do the same at once.
+# The file is renamed into place when it is whole: several processes may do this at once.
 _SCRIPT = 'made=$0; final=$1; shift; "$@" && mv "$made" "$final" || { rm -f "$made"; exit 1; }'
 
 
 def _compile(nice: int = 0) -> str:
-    """What the compiler said, "" if it is content. Goes on should this process end."""
+    """Compile, and return the compiler's errors, "" for none; goes on if this process ends."""
     compiler, final = _compiler(), path()
     assert compiler is not None
     made = f"{final}.{uuid.uuid4().hex}"
@@ -185,8 +185,8 @@ def _compile(nice: int = 0) -> str:
 @functools.cache
 def _start_once() -> None:
     def work() -> None:
-        if complaint := _compile(nice=19):
-            _log.warning("attn_jax: %s: sampling through XLA", _failed(complaint))
+        if errors := _compile(nice=19):
+            _log.warning("attn_jax: %s: sampling through XLA", _failure_message(errors))
 
     threading.Thread(target=work, daemon=True).start()
 

@@ -1,13 +1,13 @@
-"""The sampler as JAX primitives: what they compute natively and in XLA, and their derivatives.
+"""The sampler as JAX primitives: their native and XLA implementations, and their derivatives.
 
 sample     out = S(where) image + (1 - S(where) 1) fill
-tangent    sample's derivative along given tangents, in XLA; linear in these
-cotangents tangent's transpose, native
+tangent    the derivative of sample along given tangents, in XLA; linear in the tangents
+cotangents the transpose of tangent, native
 
-So reverse mode is native, forward mode and second derivatives go through the formula in XLA. All
-take image [*b, H, W, C], where [*b, *n, 2] or [*b, 2, 3], fill [*b, C], and give [*b, *n, C]; an
-axis of the batch is 1 for an argument that is not mapped. Nothing is reshaped on the way to the
-kernels: XLA would copy where C is 1.
+Reverse mode is native; forward mode and second derivatives go through the formula in XLA. All take
+image [*b, H, W, C], where [*b, *n, 2] or [*b, 2, 3], fill [*b, C], and give [*b, *n, C]; an axis of
+the batch is 1 for an argument that is not mapped. No array is reshaped on the way to the kernels:
+XLA would copy it where C is 1.
 """
 
 import functools
@@ -31,12 +31,12 @@ Shape = tuple[int, ...]
 
 
 def sample(image: Array, where: Array, fill: Array, spec: Spec) -> Array:
-    """`formula.sample`, native where it is lowered for one CPU."""
+    """Compute `formula.sample`, natively where it is lowered for one CPU."""
     return sample_p.bind(*_varying_alike(image, where, fill), spec=spec)
 
 
 def _varying_alike(*args: Array) -> list[Array]:
-    """Under `shard_map` all vary over the axes that any does, as JAX's own operations see to."""
+    """Make all arguments vary over the same axes of a `shard_map`, as JAX's own operations do."""
     axes = frozenset().union(*map(_varying, args))
     missing = [tuple(sorted(axes - _varying(x))) for x in args]
     return [
@@ -45,12 +45,12 @@ def _varying_alike(*args: Array) -> list[Array]:
 
 
 def _varying(x: Array) -> frozenset:
-    kind = jax.typeof(x)  # JAX 0.10 has had both names
+    kind = jax.typeof(x)  # versions of JAX 0.10 have one name or the other
     return kind.vma if hasattr(kind, "vma") else kind.mat.varying
 
 
 def _ranks(spec: Spec) -> tuple[int, int, int]:
-    """The number of axes that one example's image, where and fill have."""
+    """The ranks of one example's image, where and fill."""
     return 3, (spec.axes + 1 if spec.size is None else 2), 1
 
 
@@ -67,11 +67,13 @@ def _out_shape(args: Sequence, spec: Spec) -> Shape:
 
 
 def _gradient_shapes(args: Sequence, spec: Spec, summed: Shape) -> list[Shape]:
-    """Of image, where and fill, and of the batch in full but for the image's along `summed`.
+    """The shapes of the gradients of image, where and fill.
+
+    Each has the whole batch; only the image's is 1 along the axes `summed`.
 
     Args:
       args: image, where, fill, and a cotangent of the output.
-      spec: of the sampler.
+      spec: the sampler's static arguments.
       summed: axes of the batch, counted from its end: -1 is the last.
     """
     *primals, g = args
@@ -83,11 +85,11 @@ def _gradient_shapes(args: Sequence, spec: Spec, summed: Shape) -> list[Shape]:
     ]
 
 
-# In XLA.
+# Implementations in XLA.
 
 
 def _sample_xla(*args: Array, spec: Spec) -> Array:
-    """The formula over the batch; what is not mapped is not copied."""
+    """Map the formula over the batch, without copies of arguments that are not mapped."""
     batch = _batch(args, spec)
     f = functools.partial(formula.sample, spec=spec)
     for d in reversed(range(len(batch))):
@@ -96,8 +98,10 @@ def _sample_xla(*args: Array, spec: Spec) -> Array:
     return f(*map(jnp.squeeze, args, shared))
 
 
-def _moving(primals: Sequence[Array], wrt: Sequence[bool], spec: Spec) -> tuple[Callable, tuple]:
-    """The formula as a function of those arguments alone that are differentiated."""
+def _of_differentiated(
+    primals: Sequence[Array], wrt: Sequence[bool], spec: Spec
+) -> tuple[Callable, tuple]:
+    """The formula as a function of the differentiated arguments alone, and these arguments."""
 
     def f(*moved: Array) -> Array:
         left = iter(moved)
@@ -109,7 +113,7 @@ def _moving(primals: Sequence[Array], wrt: Sequence[bool], spec: Spec) -> tuple[
 
 
 def _tangent_xla(*args: Array, spec: Spec, wrt: tuple[bool, ...]) -> Array:
-    f, moving = _moving(args[:3], wrt, spec)
+    f, moving = _of_differentiated(args[:3], wrt, spec)
     alike = [jnp.broadcast_arrays(p, t) for p, t in zip(moving, args[3:], strict=True)]
     return jax.jvp(f, *map(tuple, zip(*alike, strict=True)))[1]
 
@@ -117,12 +121,12 @@ def _tangent_xla(*args: Array, spec: Spec, wrt: tuple[bool, ...]) -> Array:
 def _cotangents_xla(*args: Array, spec: Spec, wrt: tuple[bool, ...], summed: Shape) -> list[Array]:
     *primals, g = args
     shapes = _gradient_shapes(args, spec, summed)
-    f, moving = _moving(list(map(jnp.broadcast_to, primals, shapes)), wrt, spec)
+    f, moving = _of_differentiated(list(map(jnp.broadcast_to, primals, shapes)), wrt, spec)
     out, pull = jax.vjp(f, *moving)
     return list(pull(jnp.broadcast_to(g, out.shape)))
 
 
-# Natively.
+# Native implementations.
 
 
 def _axes(spec: Spec, dtype) -> tuple[Array, Array]:
@@ -163,7 +167,7 @@ def _cotangents_native(
     shapes, ranks = _gradient_shapes(args, spec, summed), _ranks(spec)
     batch = shapes[1][: len(shapes[1]) - ranks[1]]
     g = jnp.broadcast_to(g, batch + g.shape[g.ndim - spec.axes - 1 :])
-    # What is not wanted is asked for without elements.
+    # A gradient that is not wanted is requested with no elements.
     shapes = [
         shape if w else batch + (0,) * r for shape, r, w in zip(shapes, ranks, wrt, strict=True)
     ]
@@ -172,7 +176,7 @@ def _cotangents_native(
     return list(compress(out, wrt))
 
 
-# Rules.
+# Rules of differentiation, batching and lowering.
 
 
 def _sample_aval(*avals, spec: Spec):
@@ -200,7 +204,7 @@ def _sample_jvp(primals, tangents, *, spec: Spec):
 
 
 def _pull_back(g, primals: Sequence, wrt: tuple[bool, ...], avals, spec: Spec) -> list:
-    """The cotangents of linear arguments, of which `avals` tells the shapes."""
+    """Compute the cotangents of linear arguments, whose shapes `avals` holds."""
     if isinstance(g, ad.Zero):
         return [ad.Zero(aval) for aval in avals]
     axes = g.ndim - spec.axes - 1
@@ -216,7 +220,7 @@ def _tangent_transpose(g, *args, spec: Spec, wrt: tuple[bool, ...]):
 
 
 def _sample_transpose(g, *args, spec: Spec):
-    """Of image and fill: jointly, the result is linear in them."""
+    """Transpose by image and fill, in which the result is jointly linear."""
     wrt = tuple(map(ad.is_undefined_primal, args))
     avals = [x.aval for x in compress(args, wrt)]
     primals = [
@@ -227,13 +231,13 @@ def _sample_transpose(g, *args, spec: Spec):
 
 
 def _sum_to(y: Array, shape: Shape) -> Array:
-    """Over the axes along which an argument was not mapped."""
+    """Sum over the axes along which an argument was not mapped."""
     axes = tuple(d for d, (n, m) in enumerate(zip(y.shape, shape, strict=True)) if n != m)
     return y.sum(axes, keepdims=True) if axes else y
 
 
 def _jvp_in_xla(primitive: Primitive, f: Callable, primals, tangents, **params):
-    """The derivative of a derivative: of the formula, by JAX."""
+    """Differentiate a derivative, by JAX's own rules for the formula."""
     whole = tuple(ad.instantiate_zeros(t) for t in tangents)
     out = primitive.bind(*primals, **params)
     return out, jax.jvp(functools.partial(f, **params), tuple(primals), whole)[1]
@@ -248,7 +252,7 @@ def _batched(primitive: Primitive, args, axes, **params):
 
 
 def _on_cpu(several: bool, xla: Callable, native: Callable) -> Callable:
-    """Native, unless XLA is to divide the work among devices, or to write it down for others."""
+    """Lower natively, unless XLA is to share the work among devices or to export the program."""
     by_xla, by_native = mlir.lower_fun(xla, several), mlir.lower_fun(native, several)
 
     def rule(ctx: mlir.LoweringRuleContext, *args, **params):
