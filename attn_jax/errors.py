@@ -30,6 +30,11 @@ def as_user_errors() -> Iterator[None]:
         raise UserError(str(error)) from error
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def check_installed(*packages: str) -> None:
     """Refuse to begin what could not be ended.
 

@@ -30,23 +30,12 @@ def engine(system: str) -> ConfigDict:
     config.system = system
     config.seed = 0
 
-    config.compute = ConfigDict()
-    config.compute.dtype = "float32"
-    config.compute.remat = False
-    config.compute.unroll = 1
-
     config.train = ConfigDict()
     config.train.steps = 5000
     config.train.batch = 256
     config.train.steps_per_call = 50
     config.train.checkpoint_seconds = 3.0
     config.train.state = "replicated"
-    config.train.rollouts = 1
-    config.train.baseline = "learned_value"
-    config.train.reward = "right"
-    config.train.policy_weight = 0.1
-    config.train.value_weight = 1.0
-    config.train.entropy_weight = 0.0
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adamw"
@@ -60,12 +49,30 @@ def engine(system: str) -> ConfigDict:
 
     config.evaluate = ConfigDict()
     config.evaluate.every = 500
-    config.evaluate.batch = 500
 
     config.log = ConfigDict()
     config.log.tensorboard = True
     config.log.progress = True
     config.log.pictures = True
+    return config
+
+
+def recurrent(system: str) -> ConfigDict:
+    """The engine's sections and those of a recurrent system whose choices may be credited."""
+    config = engine(system)
+    config.compute = ConfigDict()
+    config.compute.dtype = "float32"
+    config.compute.remat = False
+    config.compute.unroll = 1
+
+    config.train.rollouts = 1
+    config.train.baseline = "learned_value"
+    config.train.reward = "right"
+    config.train.policy_weight = 0.1
+    config.train.value_weight = 1.0
+    config.train.entropy_weight = 0.0
+
+    config.evaluate.batch = 500
     return config
 
 
@@ -94,5 +101,6 @@ def tiny(config: ConfigDict) -> ConfigDict:
     config.train.batch = 8
     config.train.checkpoint_seconds = 0.0
     config.evaluate.every = 2
-    config.model.core_widths = (8,)
+    if "model" in config:
+        config.model.core_widths = (8,)
     return config

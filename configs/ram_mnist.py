@@ -23,7 +23,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     Anything can be overridden: --config.data.source=npz --config.data.path=mnist.npz
     """
     words = base.arguments("ram_mnist.py", arg, ["full"])
-    config = base.engine("ram")
+    config = base.recurrent("ram")
     config.data = base.digits()
 
     config.mechanism = ConfigDict()

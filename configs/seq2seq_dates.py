@@ -14,7 +14,7 @@ from configs import base
 def get_config(arg: str | None = None) -> ConfigDict:
     """Soft by default; "hard": one character read a step; "tiny"."""
     words = base.arguments("seq2seq_dates.py", arg, ["soft", "hard"])
-    config = base.engine("dates")
+    config = base.recurrent("dates")
 
     config.data = ConfigDict()
     config.data.train = 40_000

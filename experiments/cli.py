@@ -1,4 +1,5 @@
-"""How every command ends: 0 well, 2 if the user can put it right, 1 diverged, 143 terminated."""
+"""How every command ends: 0 well, 2 if the user can put it right, 1 diverged, 143 terminated, 75 a
+process of several was lost and the same command goes on."""
 
 import ast
 import contextlib
@@ -50,6 +51,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _guarded(main: Callable[[], None]) -> None:
+    from attn_jax import hosts
     from attn_jax.errors import Diverged, Stopped, UserError
 
     try:
@@ -62,6 +64,10 @@ def _guarded(main: Callable[[], None]) -> None:
         _leave(143, _one_line(error))
     except ModuleNotFoundError as error:
         _leave(2, f"{_one_line(error)}; pip install 'attn_jax[experiments]'")
+    except Exception as error:
+        if not hosts.is_lost(error):
+            raise
+        _leave(75, f"another process of this run has ended; {_AGAIN}")
     except KeyboardInterrupt:
         _leave(130, f"interrupted; {_AGAIN}")
 
@@ -98,6 +104,10 @@ def _one_line(error: BaseException) -> str:
 
 def _leave(status: int, line: str) -> None:
     print(f"{'error' if status in (1, 2) else 'stopped'}: {line}", file=sys.stderr, flush=True)
+    if "jax" in sys.modules:
+        from attn_jax import hosts
+
+        hosts.leave(status, together=status in (1, 143))
     sys.exit(status)
 
 

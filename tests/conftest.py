@@ -1,8 +1,10 @@
-"""Strict settings of every test: shapes and types checked, ranks never promoted silently."""
+"""Strict settings of every test, and the tiny runs that several rooms' tests share."""
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Before jax and attn_jax are imported: each worker imports them itself.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -19,6 +21,9 @@ jaxtyping.install_import_hook(
     "attn_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
 
+# Rooms whose tests train: compiling is most of what a tiny run costs.
+_TRAINING = {"training", "parts", "systems", "runs", "studies", "experiments"}
+
 
 @pytest.fixture(scope="session")
 def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,12 +33,65 @@ def jax_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shared_folder(tmp_path_factory, "jax-cache")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once(request: pytest.FixtureRequest, jax_cache: Path) -> Iterator[None]:
+    from tests.tiny import compiled_once
+
+    if Path(request.path).parent.name in _TRAINING:
+        with compiled_once(jax_cache):
+            yield
+    else:
+        yield
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny data set."""
     from tests.tiny import write_npz
 
     return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
+
+
+@pytest.fixture(scope="session")
+def config_of(data: Path) -> Callable[..., Any]:
+    """config_of(train__batch=4): the small config with changes."""
+    from tests.tiny import small_config
+
+    return lambda **changed: small_config(data, **changed)
+
+
+@pytest.fixture(scope="session")
+def square_of(data: Path) -> Callable[..., Any]:
+    """square_of("item_soft", train__batch=4): the taxonomy's config, shrunk as the main one is."""
+    from tests.tiny import square_config
+
+    return lambda mechanism, **changed: square_config(data, mechanism, **changed)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    config_of: Callable[..., Any], jax_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small config's run, without pictures. Copy it before changing it."""
+    from tests.tiny import compiled_once, train
+
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    with compiled_once(jax_cache):
+        train(config_of(), workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def whole(
+    config_of: Callable[..., Any], jax_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run with everything: pictures, TensorBoard, all kinds of state, a spread that falls."""
+    from tests.tiny import WHOLE, compiled_once, train
+
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    with compiled_once(jax_cache):
+        assert train(config_of(**WHOLE), workdir) == workdir / "report.html"
+    return workdir
 
 
 @pytest.fixture

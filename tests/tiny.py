@@ -1,11 +1,12 @@
 """A run of seconds: a few dozen images of three classes, and the main config shrunk to them."""
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
 
-from attn_jax.training import classification
-from attn_jax.training.workdir import flatten
+from attn_jax import fields
+from attn_jax.systems import prepare, system_of
+from attn_jax.training import loop
+from attn_jax.training.experiment import Experiment
+from attn_jax.training.state import TrainState
+from attn_jax.training.update import fresh_state, make_update, many
+from attn_jax.training.writers import Progress
+from configs import taxonomy
 from configs.ram_mnist import get_config
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +31,8 @@ ROOT = Path(__file__).parents[1]
 # All kinds of state at once: of the optimiser, of the baseline, of the average of weights.
 WHOLE = {
     "log__tensorboard": True,
-    "model__sigma_end": 0.05,
+    "log__pictures": True,
+    "mechanism__spread_end": 0.05,
     "train__baseline": "moving_average",
     "optimizer__average": 0.5,
 }
@@ -50,36 +58,98 @@ def small_config(data: Path, **changed: Any) -> ConfigDict:
     with config.unlocked():
         config.seed = 0
         config.data.update(source="npz", path=str(data), task="centered", size=10, shift=1, seed=1)
-        config.model.update(
-            policy="learned",
-            sigma=0.1,
-            sigma_end=0.1,
-            features=(8,),
-            glimpse_size=4,
-            scales=1,
-            glimpse_hidden=8,
-            glimpse_features=8,
-            location_hidden=(8,),
-            glimpses=3,
-            unit=0.0,
-            unroll=1,
+        config.mechanism.update(
+            policy="learned", spread=0.1, spread_end=0.1, size=4, scales=1, steps=3, unit=0.0
         )
+        config.model.update(core_widths=(8,), location_hidden=(8,))
+        config.model.update(glimpse_hidden=8, glimpse_features=8)
+        config.compute.unroll = 1
         config.train.update(steps=12, steps_per_call=4, batch=8, checkpoint_seconds=1000.0)
         config.train.update(rollouts=1, baseline="learned_value", reward="right")
         config.optimizer.update(name="adam", learning_rate=1e-3, schedule="cosine", warmup=0)
         config.optimizer.update(weight_decay=0.0, clip=5.0, average=0.0)
         config.evaluate.update(every=4, rollouts=3, batch=5)
-        config.log.update(tensorboard=False, progress=False)
+        config.log.update(tensorboard=False, progress=False, pictures=False)
         config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})
     return config
 
 
+def square_config(data: Path, mechanism: str, **changed: Any) -> ConfigDict:
+    """The taxonomy's config, shrunk as the main one is."""
+    config, small = taxonomy.get_config(mechanism), small_config(data)
+    with config.unlocked():
+        for part in ("data", "train", "optimizer", "evaluate", "log"):
+            config[part] = small[part]
+        config.mechanism.update(size=2, steps=2)
+        config.model.update(encoder=(4, 6), score_features=4, core_widths=(8,), features=8)
+        config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})
+    return config
+
+
+def prepared(config: ConfigDict) -> tuple[Any, Experiment]:
+    """The sections of a config, and its experiment; what does not fit is a UserError."""
+    return prepare(config.to_dict())
+
+
+def first_state(config: ConfigDict) -> TrainState:
+    """The state before the first update."""
+    settings, experiment = prepared(config)
+    return fresh_state(settings, experiment.learner)
+
+
+def updated(config: ConfigDict, count: int) -> tuple[TrainState, TrainState, dict[str, Any]]:
+    """The state before and after `count` updates in one call, and their figures."""
+    settings, experiment = prepared(config)
+    state = fresh_state(settings, experiment.learner)
+    update = jax.jit(many(make_update(settings, experiment.learner)))
+    resident = jax.tree.map(jax.numpy.asarray, experiment.resident)
+    return state, *update(state, resident, experiment.feed(0, count))
+
+
+def train(config: ConfigDict, workdir: str | Path) -> Path:
+    """Train a config, as its command does."""
+    plain = config.to_dict()
+    return loop.train(system_of(plain), plain, workdir)
+
+
+class Killed(BaseException):
+    """No Exception, so that nothing in the library can catch it."""
+
+
+def cut(config: ConfigDict, workdir: Path, call: int, act: Callable[[], Any]) -> None:
+    """Train; at the end of a call of the update, before its checkpoint, act."""
+    calls = iter(range(1, 100))
+
+    def write(*_: Any) -> None:
+        if next(calls) == call:
+            act()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "write", write)
+        train(config, workdir)
+
+
+def killed(config: ConfigDict, workdir: Path, call: int) -> None:
+    """Train, and end at a call of the update as if the process had been killed."""
+
+    def kill() -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        cut(config, workdir, call, kill)
+
+
+def config_of_file(name: str, arg: str | None) -> ConfigDict:
+    """What --config=configs/name.py:arg gives."""
+    return importlib.import_module(f"configs.{name}").get_config(arg)
+
+
 def as_flags(config: ConfigDict) -> list[str]:
     """The command line that makes `config` of the main config."""
-    base = flatten(get_config().to_dict())
+    base = fields.flatten(get_config().to_dict())
     return [f"--config={ROOT / 'configs' / 'ram_mnist.py'}"] + [
         f"--config.{name}={value}"
-        for name, value in flatten(config.to_dict()).items()
+        for name, value in fields.flatten(config.to_dict()).items()
         if value != base[name]
     ]
 
@@ -137,15 +207,6 @@ def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
     folder = (base.parent if base.name.startswith("popen-") else base) / name
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@contextlib.contextmanager
-def no_pictures() -> Iterator[None]:
-    """Runs without pictures and report, which take longer than the rest of a tiny one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classification.pictures, "draw", lambda *_: {})
-        patch.setattr(classification, "assemble", lambda *_: "a page")
-        yield
 
 
 def environment(cache: Path, **more: str) -> dict[str, str]:

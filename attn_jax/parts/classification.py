@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +47,7 @@ class ClassifierSettings(Settings):
     evaluate: Measuring
 
 
+@runtime_checkable
 class DrawLooks(Protocol):
     """Draws where a model looked, by file name, "paths.png" first."""
 

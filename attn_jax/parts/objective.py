@@ -1,7 +1,7 @@
 """Training with credited choices: the section, the loss, and the learner made of them."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jax import Array
@@ -35,6 +35,7 @@ class Credited(Train):
             )
 
 
+@runtime_checkable
 class MakeModel(Protocol):
     """Makes a model that chooses by `estimator`, and at first by `start` if it is given."""
 
@@ -83,6 +84,7 @@ class Query(NamedTuple):
     answers: slice = slice(None)
 
 
+@runtime_checkable
 class Objective(Protocol):
     """An objective of `tasks`, such as `tasks.objective`."""
 

@@ -1,7 +1,7 @@
 """How much the gradient of a trained model's policy varies, by baseline and number of rollouts."""
 
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -79,6 +79,7 @@ def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> l
 _WIRE = {"ram": ram.wire, "square": square.wire}
 
 
+@runtime_checkable
 class PolicyTerm(Protocol):
     """The policy term of the loss, of a baseline and M rollouts."""
 

@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from attn_jax import hosts
-from attn_jax.errors import UserError
+from attn_jax.errors import UserError, first_line
 from attn_jax.types import PyTree
 
 _logger = logging.getLogger("attn_jax")
@@ -94,7 +94,7 @@ class Checkpoints:
             state, notes, digest = items["state"], items["notes"], items["notes"]["digest"]
         except Exception as error:  # orbax raises whatever its storage layers raise
             raise UserError(
-                f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
+                f"the checkpoint of step {step} in {self.folder} is damaged: {_damage(error)}"
             ) from error
         if _digest(jax.device_get(hosts.local(state))) != digest:
             raise UserError(
@@ -114,23 +114,20 @@ class Checkpoints:
         Raises:
           UserError: if there are checkpoints, and none can be read.
         """
-        steps = self.steps()
-        return self._first_readable(steps[::-1], like) if steps else None
-
-    def _first_readable(self, steps: Sequence[int], like: PyTree) -> tuple[PyTree, dict[str, Any]]:
-        damage: list[UserError] = []
-        for step in steps:
+        damaged: dict[int, UserError] = {}
+        for step in reversed(self.steps()):
             try:
                 found = self.restore(step, like)
             except UserError as error:
-                damage.append(error)
+                damaged[step] = error
                 continue
-            for error in damage:
+            for bad, error in damaged.items():
                 _logger.warning("%s; going on from step %d", error, step)
-            for bad in steps[: len(damage)]:
                 self._manager.delete(bad)
             return found
-        raise damage[0]
+        if damaged:
+            raise next(iter(damaged.values()))
+        return None
 
     def notes(self, step: int) -> dict[str, Any]:
         """The notes of a step, without its state."""
@@ -139,7 +136,7 @@ class Checkpoints:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise UserError(
-                f"the checkpoint of step {step} in {self.folder} is damaged: {_first_line(error)}"
+                f"the checkpoint of step {step} in {self.folder} is damaged: {_damage(error)}"
             ) from error
 
 
@@ -163,5 +160,5 @@ def _digest(state: PyTree) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+def _damage(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)[:200]}"

@@ -1,7 +1,7 @@
 """The seam between the engine and what it trains: all that the engine knows of a system."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
 
@@ -12,6 +12,7 @@ from attn_jax.training.state import TrainState
 from attn_jax.types import Key, PyTree
 
 
+@runtime_checkable
 class Loss(Protocol):
     """The loss of a batch, differentiated by `params` alone."""
 
@@ -37,6 +38,7 @@ class Learner(NamedTuple):
     loss: Loss
 
 
+@runtime_checkable
 class Feed(Protocol):
     """What the next updates are handed: a pure function of its arguments."""
 
@@ -52,7 +54,7 @@ class Best(NamedTuple):
     """The figure that picks the checkpoint to keep and to test.
 
     Attributes:
-      figure: its name, such as "validation/error_mean".
+      figure: its name, such as "validation/loss".
       lower: whether a lower one is better.
     """
 
@@ -140,13 +142,12 @@ class Model(NamedTuple):
     apply: Callable[[PyTree, Array, Key], Any]
 
 
+@runtime_checkable
 class Answer(Protocol):
-    """What a model says of one file or text of the user's."""
+    """What a model says of one file or text of the user's, as one line."""
 
     @property
-    def line(self) -> str:
-        """One line for the reader."""
-        ...
+    def line(self) -> str: ...
 
 
 class System(NamedTuple):

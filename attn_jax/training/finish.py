@@ -9,7 +9,6 @@ from typing import Any
 
 from attn_jax import hosts, viz
 from attn_jax.records import is_fraction, read_metrics, versions, write_atomically
-from attn_jax.training.experiment import Conclusion
 from attn_jax.training.run import Run
 from attn_jax.training.state import TrainState
 
@@ -44,13 +43,17 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
     }
     pictures, sections = dict(conclusion.pictures), list(conclusion.sections)
     if run.settings.log.pictures:
-        pictures["curves.png"] = _curves(run)
-        sections.append(_how_it_learned(pictures["curves.png"]))
-    sections.append(_how_this_was_made(results))
+        curves = viz.to_png(viz.learning_curves(read_metrics(run.workdir / "metrics.jsonl")))
+        caption = "Training and validation over the updates."
+        pictures["curves.png"] = curves
+        learned = [viz.Picture(curves, "Learning curves.", caption)]
+        sections.append(viz.Section("How it learned", "", learned))
+    sections.append(viz.Section("How this was made", "", [_table(results)]))
     (run.workdir / "pictures").mkdir(exist_ok=True)
     for name, picture in pictures.items():
         write_atomically(run.workdir / "pictures" / name, picture)
-    write_atomically(report, _page(conclusion, sections))
+    page = viz.render_report(conclusion.title, conclusion.summary, sections)
+    write_atomically(report, page)
     results |= {
         "wall_seconds": round(time.time() - run.started, 3),
         "resumed_from": run.notes["resumed_from"],
@@ -59,22 +62,9 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
     run.progress.say(f"report: {report}  ({results['wall_seconds']:.0f} s in all)")
 
 
-def _page(conclusion: Conclusion, sections: list[viz.Section]) -> str:
-    return viz.render_report(conclusion.title, conclusion.summary, sections)
-
-
-def _curves(run: Run) -> bytes:
-    return viz.to_png(viz.learning_curves(read_metrics(run.workdir / "metrics.jsonl")))
-
-
-def _how_it_learned(curves: bytes) -> viz.Section:
-    caption = "Training and validation over the updates."
-    return viz.Section("How it learned", "", [viz.Picture(curves, "Learning curves.", caption)])
-
-
-def _how_this_was_made(results: dict[str, Any]) -> viz.Section:
-    shown = [(name, str(value)) for name, value in results.items() if not is_fraction(name)]
-    return viz.Section("How this was made", "", [viz.Table(("what", "value"), shown, "The run.")])
+def _table(results: dict[str, Any]) -> viz.Table:
+    rows = [(name, str(value)) for name, value in results.items() if not is_fraction(name)]
+    return viz.Table(("what", "value"), rows, "The run.")
 
 
 def _command() -> str:

@@ -46,6 +46,7 @@ class Terminated:
     """
 
     _noted = False
+    _asked = 0
 
     def __enter__(self) -> "Terminated":
         self._many = jax.process_count() > 1
@@ -55,10 +56,11 @@ class Terminated:
             self._before = signal.signal(signal.SIGTERM, self._note)
         return self
 
-    def by(self, step: int) -> bool:
-        """Whether to stop after `step`; every process asks at every step, in order."""
-        if self._many:
-            return multihost_utils.reached_preemption_sync_point(step)
+    def now(self) -> bool:
+        """Whether to stop here; all processes ask equally often."""
+        self._asked += 1
+        if self._many:  # it answers once, at a number that must not be left out
+            return multihost_utils.reached_preemption_sync_point(self._asked)
         return self._noted
 
     def _note(self, *_: Any) -> None:

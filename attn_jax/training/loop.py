@@ -17,7 +17,7 @@ from attn_jax.training.experiment import Experiment, System
 from attn_jax.training.finish import finish
 from attn_jax.training.guards import Terminated, check_finite
 from attn_jax.training.run import Run, check_workdir, finished, write_config
-from attn_jax.training.settings import Log, Settings
+from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state, make_update, many
 from attn_jax.training.writers import Metrics, Progress, TensorBoard
@@ -45,14 +45,15 @@ def train(
     """
     started = time.time() if started is None else started
     workdir, config = Path(workdir), fields.as_json(config)
-    hosts.agree(config)
+    hosts.check_agreement(config)
     check_workdir(workdir, config)
     with as_user_errors():
         settings = fields.read(system.sections, config)
         if finished(workdir, settings.train.steps):
             print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
             return workdir / "report.html"
-        _check_packages(settings.log)
+        drawing = ["matplotlib", "PIL"] if settings.log.pictures else []
+        check_installed(*drawing, *(["tensorboardX"] if settings.log.tensorboard else []))
         # Everything that can refuse a config, before anything is written.
         experiment = system.prepare(settings)
         split = settings.train.state == "sharded"
@@ -69,11 +70,6 @@ def train(
         return finish(run, state)
     except OSError as error:
         raise UserError(f"could not write to {workdir}: {error.strerror or error}") from error
-
-
-def _check_packages(log: Log) -> None:
-    drawing = ["matplotlib", "PIL"] if log.pictures else []
-    check_installed(*drawing, *(["tensorboardX"] if log.tensorboard else []))
 
 
 def _begin(
@@ -108,7 +104,7 @@ def _train(run: Run, state: TrainState) -> TrainState:
         terminated = stack.enter_context(Terminated())
         outputs = [stack.enter_context(one) for one in _outputs(run, step)]
         ahead = stack.enter_context(Ahead(run))
-        advance = make_advance(run, ahead)
+        advance = make_advance(run, ahead, state)
         while step < steps:
             state, row, rate = advance(state, step)
             step, best = int(row["step"]), False
@@ -118,7 +114,7 @@ def _train(run: Run, state: TrainState) -> TrainState:
             for output in outputs:
                 output.write(row)
             run.progress.write(row, rate)
-            stop = terminated.by(step) or step == steps
+            stop = terminated.now() or step == steps
             seconds = time.monotonic() - saved
             if best or stop or hosts.due(seconds, settings.train.checkpoint_seconds):
                 run.save(step, state)
@@ -165,11 +161,14 @@ class Ahead:
 
 
 def make_advance(
-    run: Run, ahead: Ahead
+    run: Run, ahead: Ahead, state: TrainState
 ) -> Callable[[TrainState, int], tuple[TrainState, Row, float]]:
     """(state, step) -> the state some updates later, a row of mean figures, examples/s."""
     resident = hosts.everywhere(run.experiment.resident)
-    call = jax.jit(many(make_update(run.settings, run.experiment.learner)), donate_argnums=0)
+    updates = many(make_update(run.settings, run.experiment.learner))
+    layout = jax.tree.map(lambda leaf: leaf.sharding, state)
+    shardings = layout, hosts.replicated(hosts.data_mesh())
+    call = jax.jit(updates, donate_argnums=0, out_shardings=shardings)
 
     def advance(state: TrainState, step: int) -> tuple[TrainState, Row, float]:
         began = time.perf_counter()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attn_jax.errors import UserError
+from attn_jax.errors import UserError, first_line
 from attn_jax.fields import differences
 from attn_jax.records import read_json, write_atomically
 from attn_jax.training.checkpoint import Checkpoints
@@ -47,10 +47,9 @@ class Run(NamedTuple):
         try:
             self.checkpoints.save(step, state, self.notes)
         except Exception as error:  # orbax raises whatever its storage layers raise
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(
-                f"could not write a checkpoint to {self.checkpoints.folder}: {line}"
-            ) from error
+            folder = self.checkpoints.folder
+            message = f"could not write a checkpoint to {folder}: {first_line(error)}"
+            raise UserError(message) from error
 
     def note_best(self, step: int, value: float) -> bool:
         """Whether this is the best so far; of equals the latest, which has learned longest."""

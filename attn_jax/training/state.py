@@ -1,14 +1,12 @@
 """The train state: all that a resumed run needs to go on bit for bit."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from attn_jax.types import Key, PyTree
+from attn_jax.types import PyTree
 
 
 class TrainState(NamedTuple):
@@ -39,32 +37,6 @@ class TrainState(NamedTuple):
     def size(self) -> int:
         """How many numbers the parameters hold."""
         return sum(jnp.size(leaf) for leaf in jax.tree.leaves(self.params))
-
-
-def init_state(
-    init: Callable[[Key], tuple[PyTree, PyTree]],
-    optimizer: optax.GradientTransformation,
-    seed: int,
-    decay: float,
-) -> TrainState:
-    """The state before the first update.
-
-    Args:
-      init: a learner's.
-      optimizer: of its parameters.
-      seed: of the run.
-      decay: of the moving average of parameters; 0: none.
-    """
-    key = jax.random.key(seed)
-    params, carried = init(jax.random.fold_in(key, 1))
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        key=jax.random.key_data(jax.random.fold_in(key, 2)),
-        params=params,
-        optimizer=optimizer.init(params),
-        carried=carried,
-        average=jax.tree.map(jnp.copy, params) if decay else (),
-    )
 
 
 def averaged(average: PyTree, params: PyTree, decay: float) -> PyTree:

@@ -1,19 +1,21 @@
 """One update, and many of them in one call."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax import Array
 
 from attn_jax.hosts import data_mesh, over_batch
 from attn_jax.training.experiment import Learner
-from attn_jax.training.optimizer import make_optimizer, make_schedule
+from attn_jax.training.optimizer import Schedule, make_optimizer, make_schedule
 from attn_jax.training.settings import Settings
-from attn_jax.training.state import TrainState, averaged, init_state
+from attn_jax.training.state import TrainState, averaged
 from attn_jax.types import PyTree
 
 
+@runtime_checkable
 class Update(Protocol):
     """One or more updates: a pure function."""
 
@@ -24,18 +26,30 @@ class Update(Protocol):
         ...
 
 
+def _optimizer(settings: Settings) -> tuple[optax.GradientTransformation, Schedule]:
+    rate = make_schedule(settings.optimizer, settings.train.steps)
+    return make_optimizer(settings.optimizer, rate), rate
+
+
 def fresh_state(settings: Settings, learner: Learner) -> TrainState:
     """The state of a run before its first update."""
-    rate = make_schedule(settings.optimizer, settings.train.steps)
-    optimizer = make_optimizer(settings.optimizer, rate)
-    return init_state(learner.init, optimizer, settings.seed, settings.optimizer.average)
+    optimizer, _ = _optimizer(settings)
+    key = jax.random.key(settings.seed)
+    params, carried = learner.init(jax.random.fold_in(key, 1))
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=jax.random.key_data(jax.random.fold_in(key, 2)),
+        params=params,
+        optimizer=optimizer.init(params),
+        carried=carried,
+        average=jax.tree.map(jnp.copy, params) if settings.optimizer.average else (),
+    )
 
 
 def make_update(settings: Settings, learner: Learner) -> Update:
     """One update of what a learner learns."""
     mesh = data_mesh()
-    rate = make_schedule(settings.optimizer, settings.train.steps)
-    optimizer = make_optimizer(settings.optimizer, rate)
+    optimizer, rate = _optimizer(settings)
 
     def update(
         state: TrainState, resident: PyTree, fed: PyTree

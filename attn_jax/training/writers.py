@@ -71,7 +71,7 @@ class Progress:
     def write(self, row: Row, rate: float) -> None:
         """Show a row; plain lines only for rows that carry a validation."""
         step = int(row["step"])
-        shown = {_label(name): as_text(name, row[name]) for name in self._shown if name in row}
+        shown = {_short(name): as_text(name, row[name]) for name in self._shown if name in row}
         if self._bar is not None:
             self._bar.set_postfix(shown)
             self._bar.update(step - self._bar.n)
@@ -92,5 +92,5 @@ class Progress:
             self._bar.close()
 
 
-def _label(figure: str) -> str:
+def _short(figure: str) -> str:
     return figure.removeprefix("train/").replace("/", " ").replace("_", " ")

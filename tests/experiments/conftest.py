@@ -13,35 +13,13 @@ from typing import NamedTuple
 import pytest
 from absl import app, flags, logging
 
-from attn_jax.training.loop import train
-from tests.tiny import (
-    ROOT,
-    as_flags,
-    compiled_once,
-    no_pictures,
-    small_config,
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compiled_once(jax_cache: Path) -> Iterator[None]:
-    with compiled_once(jax_cache):
-        yield
+from tests.tiny import ROOT, as_flags, small_config
 
 
 @pytest.fixture(scope="session")
 def tiny_flags(data: Path) -> list[str]:
     """The command line of the small config."""
     return as_flags(small_config(data))
-
-
-@pytest.fixture(scope="session")
-def trained(data: Path, jax_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of the small config, without pictures. Copy it before changing it."""
-    workdir = tmp_path_factory.mktemp("trained") / "run"
-    with compiled_once(jax_cache), no_pictures():
-        train(small_config(data), workdir)
-    return workdir
 
 
 class Ended(NamedTuple):

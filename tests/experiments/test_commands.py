@@ -14,29 +14,29 @@ import pytest
 from PIL import Image
 
 from attn_jax import viz
-from attn_jax.training import benchmark, compare, lecture
-from attn_jax.training.sweep import table
+from attn_jax.studies import compare
+from attn_jax.studies.sweep import table
 from experiments.cells import told, train_all
 from tests.tiny import ROOT, files, result
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 
 
-def test_evaluate_prints_and_writes_the_runs_own_figures(run: Run, trained: Path, tmp_path: Path):
+def test_evaluate_prints_and_writes_the_runs_own_figures(run: Run, finished: Path, tmp_path: Path):
     output = tmp_path / "figures.json"
-    status, out, err = run("evaluate", [f"--workdir={trained}", f"--output={output}"])
+    status, out, err = run("evaluate", [f"--workdir={finished}", f"--output={output}"])
     assert (status, err) == (0, "")
-    figures, expected = json.loads(output.read_text()), result(trained)
+    figures, expected = json.loads(output.read_text()), result(finished)
     assert {n: figures[n] for n in expected if n.startswith("test/")} == {
         n: v for n, v in expected.items() if n.startswith("test/")
     }
     assert f"step {expected['best_step']} on tiny.npz" in out
-    assert f"{expected['test/error_center']:.2f} %" in out
+    assert f"{100 * expected['test/error_center']:.2f} %" in out
     assert out.count("\n") == 5
 
 
-def test_evaluate_takes_another_source(run: Run, trained: Path, data: Path):
-    args = [f"--workdir={trained}", "--source=npz", f"--path={data}", "--split=validation"]
+def test_evaluate_takes_another_source(run: Run, finished: Path, data: Path):
+    args = [f"--workdir={finished}", "--source=npz", f"--path={data}", "--split=validation"]
     status, out, _ = run("evaluate", args)
     assert (status, "(4 examples)" in out) == (0, True)
 
@@ -50,10 +50,10 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_infer_reads_pictures_and_draws_where_it_looked(
-    run: Run, trained: Path, picture: Path, tmp_path: Path
+    run: Run, finished: Path, picture: Path, tmp_path: Path
 ):
     output = tmp_path / "looked.png"
-    args = [f"--workdir={trained}", f"--output={output}", str(picture), str(picture)]
+    args = [f"--workdir={finished}", f"--output={output}", str(picture), str(picture)]
     status, out, err = run("infer", args)
     assert (status, err) == (0, "")
     first, second, last = out.splitlines()
@@ -93,7 +93,7 @@ REFUSED = {
         "sweep", "--config=HERE/base.py --workdir=HERE/sweep", r"base.py has no get_hyper\(\)",
     ),
     "sweep of a mechanism that is none": (
-        "sweep", "--config=configs/taxonomy.py:nope --workdir=HERE/sweep", "takes one of item_soft",
+        "sweep", "--config=configs/taxonomy.py:nope --workdir=HERE/sweep", "takes :item_soft",
     ),
     "estimators of no tolerance": (
         "estimators", "--workdir=HERE/e --tolerance=nan", "tolerance must be a number; got nan",
@@ -106,20 +106,20 @@ REFUSED = {
     "attention_101 into a file": (
         "attention_101", "--output=HERE/a.txt", "HERE/a.txt cannot be written: File exists",
     ),
-    "benchmark of no such field": ("benchmark", "--config.model.glimpse=3", "no field 'glimpse'"),
-    "benchmark of no such name": ("benchmark", "--config.model.read=retna", "mean 'retina'"),
+    "benchmark of no such field": ("benchmark", "--config.mechanism.step=3", "no field 'step'"),
+    "benchmark of no such name": ("benchmark", "--config.mechanism.read=retna", "mean 'retina'"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_are_one_line_and_leave_nothing(
-    run: Run, trained: Path, picture: Path, tmp_path: Path, name: str
+    run: Run, finished: Path, picture: Path, tmp_path: Path, name: str
 ):
     command, args, message = REFUSED[name]
     (tmp_path / "a.txt").write_text("hello")
     (tmp_path / "base.py").write_text("")
     before = files(tmp_path)
-    args = args.replace("RUN", str(trained)).replace("HERE", str(tmp_path)).split()
+    args = args.replace("RUN", str(finished)).replace("HERE", str(tmp_path)).split()
     status, _, err = run(command, args)
     assert (status, err.count("\n")) == (2, 1), err
     with pytest.raises(ValueError, match=message.replace("HERE", str(tmp_path))):
@@ -130,7 +130,7 @@ def test_refusals_are_one_line_and_leave_nothing(
 def test_benchmark_prints_and_writes_its_figures(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(benchmark, "benchmark", lambda config, calls, started: {"calls": calls})
+    monkeypatch.setattr(step_time, "benchmark", lambda config, calls, started: {"calls": calls})
     output = tmp_path / "a.json"
     status, out, err = run("benchmark", ["--calls=4", f"--output={output}"])
     assert (status, out, err) == (0, "calls  4\n", "")
@@ -142,7 +142,7 @@ def test_benchmark_prints_and_writes_its_figures(
 def test_attention_101_draws_every_picture_of_its_table(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lecture, "PICTURES", {"one": lambda _: viz.recurrence(1)})
+    monkeypatch.setattr(attention_101, "PICTURES", {"one": lambda _: viz.recurrence(1)})
     output = tmp_path / "new" / "pictures"
     status, out, err = run("attention_101", [f"--output={output}"])
     assert (status, out, err) == (0, f"{output}/one.png\n", "")
@@ -151,7 +151,7 @@ def test_attention_101_draws_every_picture_of_its_table(
 
 CELLS = """
 def get_hyper(arg=None):
-    return [{"seed": 0}, {"model.policy": "center"}] if arg is None else [{"seed": int(arg)}]
+    return [{"seed": 0}, {"mechanism.policy": "center"}] if arg is None else [{"seed": int(arg)}]
 """
 
 
@@ -193,8 +193,8 @@ def test_a_sweep_trains_each_cell_in_a_folder_of_its_own(
     where = f"--workdir={tmp_path}/sweep/"
     assert lines == [
         [*start, "--config.seed=0", "--config.train.steps=5", where + "seed=0"],
-        [*start, "--config.model.policy=center", "--config.train.steps=5",
-         where + "model.policy=center"],
+        [*start, "--config.mechanism.policy=center", "--config.train.steps=5",
+         where + "mechanism.policy=center"],
     ]  # fmt: skip
     table = (tmp_path / "sweep" / "sweep.md").read_text()
     assert out.endswith(table)
@@ -223,10 +223,10 @@ def test_a_cell_that_failed_beside_others_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(ROOT)
-    misspelt = ["--config=configs/ram_mnist.py", "--config.model.sgma=1"]
+    misspelt = ["--config=configs/ram_mnist.py", "--config.mechanism.sprad=1"]
     failed = train_all({tmp_path / "one": misspelt}, jobs=2)
     said = told(failed, 1, "cells")
-    assert said.startswith("1 of 1 cells failed: one; one: error: the config has no field 'sgma'")
+    assert said.startswith("1 of 1 cells failed: one; one: error: the config has no field 'sprad'")
 
 
 def test_cells_at_a_time_write_what_they_say_to_files(
@@ -244,7 +244,7 @@ def test_cells_at_a_time_write_what_they_say_to_files(
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
     args = [f"--config={cells}", f"--workdir={tmp_path}/s", "--jobs=2"]
     assert run("sweep", args)[0] == 0
-    assert [one.name for one in started] == ["seed=0.txt", "model.policy=center.txt"]
+    assert [one.name for one in started] == ["seed=0.txt", "mechanism.policy=center.txt"]
     assert sorted(map(sorted, shares)) == [[0, 2], [1, 3]]
 
 
@@ -304,7 +304,7 @@ def test_an_argument_of_the_config_reaches_its_cells(
 
 def test_the_table_of_a_sweep_shows_whatever_its_cells_were_tested_by(tmp_path: Path):
     (tmp_path / "seed=0").mkdir()
-    figures = {"test/error_m3": 2.0, "test/error_m3_low": 1.0, "test/error_m3_high": 3.0}
+    figures = {"test/error_m3": 0.02, "test/error_m3_low": 0.01, "test/error_m3_high": 0.03}
     (tmp_path / "seed=0" / "result.json").write_text(json.dumps(figures | {"wall_seconds": 7.4}))
     assert table(tmp_path, [{"seed": 0}, {"seed": 1}]).splitlines() == [
         "| seed | error_m3 | wall s |",

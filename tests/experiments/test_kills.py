@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from attn_jax.training import classification, loop
-from attn_jax.training.load import load
+from attn_jax import viz
+from attn_jax.parts import measure
+from attn_jax.runs.load import load
+from attn_jax.training import loop
 from tests.tiny import (
     ROOT,
     as_flags,
@@ -23,7 +25,6 @@ from tests.tiny import (
     environment,
     files,
     kept,
-    no_pictures,
     result,
     rows,
     same_state,
@@ -54,8 +55,7 @@ def test_a_run_that_is_killed_and_terminated_ends_as_one_that_was_not(
     config = small_config(data, train__steps=96, train__checkpoint_seconds=0.0)
     flags = as_flags(config)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    with no_pictures():
-        assert run("train", [*flags, f"--workdir={whole}"])[0] == 0
+    assert run("train", [*flags, f"--workdir={whole}"])[0] == 0
 
     status, _, err = interrupted(flags, cut, jax_cache, 8, signal.SIGKILL)
     assert (status, err) == (-signal.SIGKILL, "")
@@ -69,8 +69,7 @@ def test_a_run_that_is_killed_and_terminated_ends_as_one_that_was_not(
     assert first + 8 <= second < 96
     assert not (cut / "result.json").exists()
 
-    with no_pictures():
-        status, _, err = run("train", [*flags, f"--workdir={cut}"])
+    status, _, err = run("train", [*flags, f"--workdir={cut}"])
     assert (status, err) == (0, "")
     same_state(load(cut, 96).state, load(whole, 96).state)
     assert rows(cut) == rows(whole)
@@ -88,9 +87,7 @@ def test_sigterm_outside_of_the_loop_is_one_line_too(
     def terminated(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    module, name = (
-        (loop, "_prepare") if when.startswith("before") else (classification, "measure_all")
-    )
+    module, name = (loop, "fresh_state") if when.startswith("before") else (measure, "measure_all")
     monkeypatch.setattr(module, name, terminated)
     status, _, err = run("train", [*tiny_flags, f"--workdir={tmp_path}/run"])
     line = "the same command begins again, training from its last checkpoint"
@@ -110,9 +107,9 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def unfinished(trained: Path, tmp_path: Path) -> Path:
+def unfinished(finished: Path, tmp_path: Path) -> Path:
     """A run that was killed after step 8."""
-    workdir = shutil.copytree(trained, tmp_path / "run")
+    workdir = shutil.copytree(finished, tmp_path / "run")
     for name in ("result.json", "report.html"):
         (workdir / name).unlink()
     shutil.rmtree(workdir / "checkpoints" / "12")
@@ -120,14 +117,13 @@ def unfinished(trained: Path, tmp_path: Path) -> Path:
 
 
 def goes_on(run: Run, flags: list[str], workdir: Path, like: Path) -> None:
-    with no_pictures():
-        assert run("train", flags)[0] == 0
+    assert run("train", flags)[0] == 0
     assert rows(workdir) == rows(like)
     same_state(load(workdir, 12).state, load(like, 12).state)
 
 
 def test_a_disk_too_full_for_a_checkpoint_ends_in_one_line_and_leaves_no_half_of_it(
-    run: Run, unfinished: Path, trained: Path, tiny_flags: list[str], jax_cache: Path
+    run: Run, unfinished: Path, finished: Path, tiny_flags: list[str], jax_cache: Path
 ):
     flags = [*tiny_flags, f"--workdir={unfinished}"]
     before = files(unfinished / "checkpoints")
@@ -144,28 +140,28 @@ def test_a_disk_too_full_for_a_checkpoint_ends_in_one_line_and_leaves_no_half_of
     message = r"error: could not write a checkpoint to \S*/run/checkpoints: .*File too large"
     assert re.match(message, ended.stderr), ended.stderr
     assert files(unfinished / "checkpoints") == before
-    goes_on(run, flags, unfinished, trained)
+    goes_on(run, flags, unfinished, finished)
 
 
 @pytest.mark.parametrize("size", [100, 30_000], ids=["config", "report"])
 def test_a_disk_too_full_for_a_file_ends_in_one_line_and_leaves_no_half_of_it(
-    run: Run, unfinished: Path, trained: Path, tiny_flags: list[str], size: int
+    run: Run, unfinished: Path, finished: Path, tiny_flags: list[str], size: int
 ):  # fmt: skip
     flags = [*tiny_flags, f"--workdir={unfinished}"]
-    with no_pictures(), pytest.MonkeyPatch.context() as patch, files_of_at_most(size):
-        patch.setattr(classification, "assemble", lambda *_: 50_000 * "x")
+    with pytest.MonkeyPatch.context() as patch, files_of_at_most(size):
+        patch.setattr(viz, "render_report", lambda *_: 50_000 * "x")
         status, _, err = run("train", flags)
     assert (status, err) == (2, f"error: could not write to {unfinished}: File too large\n")
     assert not [name for name in files(unfinished) if "partial" in name or "tmp" in name]
     assert not (unfinished / "report.html").exists()
-    goes_on(run, flags, unfinished, trained)
+    goes_on(run, flags, unfinished, finished)
 
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_is_one_warning(
-    unfinished: Path, trained: Path, tiny_flags: list[str], jax_cache: Path
+    unfinished: Path, finished: Path, tiny_flags: list[str], jax_cache: Path
 ):
-    shutil.copytree(trained / "checkpoints" / "12", unfinished / "checkpoints" / "12")
+    shutil.copytree(finished / "checkpoints" / "12", unfinished / "checkpoints" / "12")
     for file in (unfinished / "checkpoints" / "12" / "state").rglob("*"):
         if file.is_file():
             os.truncate(file, file.stat().st_size // 2)
@@ -175,4 +171,4 @@ def test_a_damaged_checkpoint_is_one_warning(
     assert "the checkpoint of step 12 in" in ended.stderr
     assert "going on from step 8" in ended.stderr
     assert result(unfinished)["resumed_from"] == [8]
-    assert rows(unfinished) == rows(trained)
+    assert rows(unfinished) == rows(finished)

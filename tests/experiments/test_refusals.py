@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attn_jax.training import build
+from attn_jax.training import settings
 from tests.tiny import files, write_npz
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -25,18 +25,25 @@ def refuses(run: Run, args: list[str], message: str, where: Path) -> None:
 
 
 UNKNOWN = {
-    "model.read": ("retna", r"retina, crop, affine, weighted_sum, mask; got 'retna'.*'retina'\?"),
+    "mechanism.read": ("retna", r"retina, crop; got 'retna'.*'retina'\?"),
     "model.core": ("gruu", r"relu, tanh, gru, lstm; got 'gruu'; did you mean 'gru'\?"),
-    "model.estimator": ("gausian", r"gaussian, .*got 'gausian'; did you mean 'gaussian'\?"),
-    "model.policy": ("centre", r"learned, random, center; got 'centre'; did you mean 'center'\?"),
-    "model.start": ("rando", r"random, center; got 'rando'; did you mean 'random'\?"),
-    "model.squash": ("tan", r"tanh, clip; got 'tan'; did you mean 'tanh'\?"),
-    "dtype": ("float31", r"float32, bfloat16; got 'float31'; did you mean 'float32'\?"),
+    "mechanism.estimator": ("gausian", r"gaussian, .*got 'gausian'; did you mean 'gaussian'\?"),
+    "mechanism.policy": (
+        "centre",
+        r"learned, random, center; got 'centre'; .*'center'\?",
+    ),
+    "mechanism.start": ("rando", r"random, center; got 'rando'; did you mean 'random'\?"),
+    "mechanism.squash": ("tan", r"tanh, clip; got 'tan'; did you mean 'tanh'\?"),
+    "system": ("rom", r"ram, square, dates; got 'rom'; did you mean 'ram'\?"),
+    "compute.dtype": ("float31", r"float32, bfloat16; got 'float31'; did you mean 'float32'\?"),
     "optimizer.name": ("adm", r"adam, adamw, sgd, rmsprop; got 'adm'; did you mean 'adam'\?"),
     "optimizer.schedule": ("cosin", r"constant, linear, cosine; got 'cosin'; .*'cosine'\?"),
     "train.baseline": ("learned", r"learned_value, .*got 'learned'; did you mean 'learned_value'"),
     "train.reward": ("rigth", r"right, probability, log_.*got 'rigth'; did you mean 'right'\?"),
-    "data.source": ("npy", r"embedded, npz, tfds, folder; got 'npy'; did you mean 'npz'\?"),
+    "data.source": (
+        "npy",
+        r"embedded, npz, tfds, folder, records; got 'npy'; .*'npz'\?",
+    ),
     "data.task": ("center", r"centered, translated, cluttered; got 'center'; .*'centered'\?"),
 }
 
@@ -51,28 +58,30 @@ def test_an_unknown_name_lists_the_valid_ones_and_the_nearest(
 
 
 VALUES = {
-    "model.glimpsez=3": r"the config has no field 'glimpsez' Did you mean \"glimpses\" instead",
-    "modl.glimpses=3": r"the config has no field 'modl' Did you mean \"model\" instead",
+    "mechanism.stepz=3": r"the config has no field 'stepz' Did you mean \"steps\" instead",
+    "modl.core=gru": r"the config has no field 'modl' Did you mean \"model\" instead",
     "train.steps=many": r"train.steps.*many",
     "train.steps=1.5": r"train.steps.*1.5",
-    "model.glimpses=0": r"model.glimpses must be at least 1; got 0",
+    "mechanism.steps=0": r"mechanism.steps must be at least 1; got 0",
     "train.batch=0": r"train.batch must be at least 1; got 0",
     "evaluate.every=6": r"evaluate.every must be a multiple of train.steps_per_call=4; got 6",
     "train.baseline=leave_one_out": r"leave_one_out needs train.rollouts of at least 2; got 1",
-    "model.sigma=0.0": r"model.sigma must be positive; got 0",
-    "model.sigma_end=nan": r"model.sigma_end must be finite; got nan",
+    "mechanism.spread=0.0": r"mechanism.spread must be positive; got 0",
+    "mechanism.spread_end=nan": r"mechanism.spread_end must be finite; got nan",
     "train.policy_weight=nan": r"train.policy_weight must be finite; got nan",
-    "evaluate.sigma=-1.0": r"evaluate.sigma must be positive, or 0; got -1",
-    "model.glimpse_features=0": r"model.glimpse_features must be positive; got 0",
-    "model.sigma_end=-1.0": r"model.sigma_end must be positive, or 0; got -1",
-    "optimizer.average=1.0": r"optimizer.average must be in \[0, 1\); got 1.0",
+    "evaluate.spread=-1.0": r"evaluate.spread must be at least 0; got -1",
+    "model.glimpse_features=0": r"model.glimpse_features must be at least 1; got 0",
+    "mechanism.spread_end=-1.0": r"mechanism.spread_end must be at least 0; got -1",
+    "optimizer.average=1.0": r"optimizer.average must be in \[0, 1\); got 1",
     "optimizer.learning_rate=0.0": r"optimizer.learning_rate must be positive; got 0",
-    "model.estimator=categorical": r"gives 'one_hot', but the read takes 'point'; reads that take "
-    r"'weights': weighted_sum, mask; estimators that give 'point': gaussian, path",
-    "model.read=affine": r"gives 'point', but the read takes 'theta'; reads that take 'point': "
-    r"crop, retina; estimators that give 'theta': identity",
-    "model.glimpse_size=24": r"coarsest patch .* at most twice the image, 20x20 .*got 24x24",
-    "model.scales=4": r"coarsest patch .* at most twice the image, 20x20 .*got 32x32",
+    "mechanism.estimator=categorical": r"gives 'one_hot', but the read takes 'point'; reads that "
+    r"take 'weights': weighted_sum, mask; estimators that give 'point': gaussian, path",
+    "mechanism.estimator=identity": r"gives 'theta', but the read takes 'point'; reads that take "
+    r"'theta': affine; estimators that give 'point': gaussian",
+    "optimizer.warmup=12": r"optimizer.warmup must be from 0 to below train.steps=12; got 12",
+    "data.stream=True": r"data.stream needs data.source=records and its data.path; got npz and",
+    "mechanism.size=24": r"coarsest patch .* at most twice the image, 20x20 .*got 24x24",
+    "mechanism.scales=4": r"coarsest patch .* at most twice the image, 20x20 .*got 32x32",
     "data.size=9": r"size must be at least the digit's 10 x 10 pixels; got 9",
     "data.shift=5": r"shift must be 0 to 4 on a 10 canvas; got 5",
     "data.path=/nowhere/a.npz": r"expected a .npz file at /nowhere/a.npz; there is none",
@@ -85,15 +94,6 @@ def test_a_value_that_does_not_fit_is_named(
 ):
     args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.{override}"]
     refuses(run, args, VALUES[override], tmp_path)
-
-
-def test_an_estimator_and_a_read_that_fit_each_other_but_not_the_model(
-    run: Run, tiny_flags: list[str], tmp_path: Path
-):
-    misfit = ["--config.model.estimator=expectation", "--config.model.read=weighted_sum"]
-    args = [*tiny_flags, f"--workdir={tmp_path}/run", *misfit]
-    message = r"RAM looks at points; model.read must be retina or crop, got 'weighted_sum'"
-    refuses(run, args, message, tmp_path)
 
 
 ONE = np.zeros((40, 10, 10), np.float32)
@@ -162,7 +162,7 @@ def test_a_folder_that_is_not_there_or_holds_several_sizes(
         ),
         (
             ["--config=configs/ram_cluttered.py:61", "--workdir=RUN"],
-            r"error: ram_cluttered.py takes :60 or :100; got :61$",
+            r"error: ram_cluttered.py takes :60, :100, :tiny, or some with commas; got :61$",
         ),
         (["--config=configs/ram_mnist.py"], r"workdir.*required|workdir.*must"),
         (["--workdir=RUN"], r"config.*required|config.*must"),
@@ -189,7 +189,7 @@ def test_a_workdir_that_cannot_be_one(run: Run, tiny_flags: list[str], tmp_path:
 def test_a_batch_that_does_not_divide_over_the_devices(
     run: Run, tiny_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(build.jax, "device_count", lambda: 3)
+    monkeypatch.setattr(settings.jax, "device_count", lambda: 3)
     args = [*tiny_flags, f"--workdir={tmp_path}/run"]
     refuses(run, args, r"train.batch must divide over 3 devices; got 8", tmp_path)
 
@@ -203,7 +203,9 @@ def test_a_missing_optional_package_is_named_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
     monkeypatch.setitem(sys.modules, package, None)
-    for name in [one for one in sys.modules if one.startswith("attn_jax.training")]:
+    for name in [
+        one for one in sys.modules if one.startswith(("attn_jax.training", "attn_jax.data"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.data.source={source}"]

@@ -1,4 +1,4 @@
-"""Some updates over however many devices there are; as a command, it prints what they gave."""
+"""Some updates over all devices, the state replicated or split; as a command, it prints both."""
 
 import json
 import sys
@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from attn_jax.data import batch_ids
-from attn_jax.training.prepare import prepare
-from attn_jax.training.state import data_mesh, over_batch, replicated
-from attn_jax.training.update import many
-from tests.tiny import small_config
+from attn_jax import hosts
+from attn_jax.training.update import fresh_state, make_update, many
+from tests.tiny import prepared, small_config
 
 STEPS, BATCH = 20, 64
 
 
-def updates(data: Path) -> dict[str, Any]:
+def updates(data: Path, split: bool = False) -> dict[str, Any]:
     """The figures of each update, and whether each device held only its part of the batch."""
     # At this rate no rounding flips a reward, so that every figure is a continuous one.
     config = small_config(
@@ -28,21 +25,22 @@ def updates(data: Path) -> dict[str, Any]:
         optimizer__momentum=0.0,
         optimizer__learning_rate=1e-3,
     )
-    experiment, mesh = prepare(config), data_mesh()
-    state = jax.device_put(experiment.init(), replicated(mesh))
-    examples = jax.device_put(experiment.examples, replicated(mesh))
-    ids = jnp.asarray(batch_ids(0, len(examples.labels), BATCH, 0, STEPS))
-    ids = jax.device_put(ids, over_batch(mesh, 1))
-    program = jax.jit(many(experiment.update))
-    compiled = program.lower(state, examples, ids).compile()
-    state, figures = compiled(state, examples, ids)
+    settings, experiment = prepared(config)
+    learner = experiment.learner
+    state = hosts.make(lambda: fresh_state(settings, learner), split)
+    resident, fed = hosts.everywhere(experiment.resident), experiment.feed(0, STEPS)
+    program = jax.jit(many(make_update(settings, learner)))
+    fed = hosts.over_batches(fed)
+    compiled = program.lower(state, resident, fed).compile()
+    state, figures = compiled(state, resident, fed)
     text = compiled.as_text()
     return {
         "figures": {name: values.tolist() for name, values in figures.items()},
         "parts": [n for n in (BATCH, BATCH // 4) if f"f32[{n},10,10,1]" in text],
         "devices": jax.device_count(),
+        "state": max(leaf.addressable_shards[0].data.size for leaf in jax.tree.leaves(state)),
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(updates(Path(sys.argv[1]))))
+    print(json.dumps([updates(Path(sys.argv[1]), split) for split in (False, True)]))

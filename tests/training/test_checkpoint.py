@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
+from attn_jax.errors import UserError
 from attn_jax.training.checkpoint import Checkpoints
-from attn_jax.training.names import UserError
 from tests.tiny import same_state
 
 

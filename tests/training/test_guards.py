@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax.errors import Diverged
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.guards import check_finite
-from attn_jax.training.loop import train
-from attn_jax.training.names import Diverged
-from tests.tiny import files, kept, rows
+from tests.tiny import files, kept, rows, train
 
 FINE = np.array([0.5, 0.4, 0.3])
 NAN, INF = (np.array([0.5, bad, bad]) for bad in (np.nan, np.inf))

@@ -7,44 +7,17 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax.errors import Stopped, UserError
+from attn_jax.records import read_metrics
+from attn_jax.runs.load import load
 from attn_jax.training import loop
-from attn_jax.training.load import load
-from attn_jax.training.loop import train
-from attn_jax.training.names import Stopped, UserError
-from attn_jax.training.writers import Progress, read_metrics
-from tests.tiny import WHOLE, files, kept, result, rows, same_state
+from tests.tiny import WHOLE, cut, files, kept, killed, result, rows, same_state, train
 
 Config = Callable[..., ConfigDict]
-
-
-class Killed(BaseException):
-    """No Exception, so that nothing in the library can catch it."""
-
-
-def cut(config: ConfigDict, workdir: Path, call: int, act: Callable[[], Any]) -> None:
-    """Train; at the end of a call of the update, before its checkpoint, act."""
-    calls = iter(range(1, 100))
-
-    def write(*_: Any) -> None:
-        if next(calls) == call:
-            act()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Progress, "write", write)
-        train(config, workdir)
-
-
-def killed(config: ConfigDict, workdir: Path, call: int) -> None:
-    def kill() -> None:
-        raise Killed
-
-    with pytest.raises(Killed):
-        cut(config, workdir, call, kill)
 
 
 def same_run(one: Path, other: Path, resumed_from: list[int]) -> None:
@@ -63,7 +36,7 @@ def same_run(one: Path, other: Path, resumed_from: list[int]) -> None:
     ("call", "resumed_from"), [(1, []), pytest.param(3, [8], marks=pytest.mark.slow)]
 )
 def test_a_killed_run_goes_on_bit_for_bit(
-    finished: Path, config_of: Config, undrawn: None, tmp_path: Path, call: int, resumed_from: list
+    finished: Path, config_of: Config, tmp_path: Path, call: int, resumed_from: list
 ):
     killed(config_of(), tmp_path, call)
     assert len(rows(tmp_path)) == call  # one more than the checkpoint knows of
@@ -73,23 +46,20 @@ def test_a_killed_run_goes_on_bit_for_bit(
     same_run(tmp_path, finished, resumed_from)
 
 
-def test_all_kinds_of_state_survive_two_kills(
-    whole: Path, config_of: Config, undrawn: None, tmp_path: Path
-):
+def test_all_kinds_of_state_survive_two_kills(whole: Path, config_of: Config, tmp_path: Path):
     killed(config_of(**WHOLE), tmp_path, 2)
     killed(config_of(**WHOLE), tmp_path, 2)  # of what is left
     train(config_of(**WHOLE), tmp_path)
     same_run(tmp_path, whole, [4, 8])
     state = load(tmp_path, 12).state
-    assert float(state.baseline) > 0
+    assert float(state.carried) > 0
     with pytest.raises(AssertionError):
-        same_state(state.average, state.variables)
+        same_state(state.average, state.params)
 
 
 def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     finished: Path,
     config_of: Config,
-    undrawn: None,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ):
@@ -118,7 +88,7 @@ def test_if_every_checkpoint_is_damaged_the_run_is_refused_and_left_alone(
 
 
 def test_a_run_killed_while_it_was_testing_only_tests_again(
-    finished: Path, config_of: Config, undrawn: None, tmp_path: Path,
+    finished: Path, config_of: Config, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
     workdir = shutil.copytree(finished, tmp_path / "run")
@@ -129,7 +99,7 @@ def test_a_run_killed_while_it_was_testing_only_tests_again(
 
 
 def test_sigterm_saves_where_it_is_and_the_run_goes_on(
-    finished: Path, config_of: Config, undrawn: None, tmp_path: Path
+    finished: Path, config_of: Config, tmp_path: Path
 ):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped, match=r"SIGTERM: saved step 8 in .*; the same command goes on"):

@@ -1,5 +1,6 @@
 """An update is the same however many share a call, a device or a trace."""
 
+import dataclasses
 import functools
 import json
 import subprocess
@@ -10,45 +11,59 @@ from typing import Any
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax import hosts
 from attn_jax.training.checkpoint import Checkpoints
-from attn_jax.training.experiment import Experiment
-from attn_jax.training.loop import Run, make_advance
-from attn_jax.training.prepare import prepare
-from attn_jax.training.state import TrainState, data_mesh, replicated
+from attn_jax.training.experiment import Experiment, Learner
+from attn_jax.training.loop import Ahead, make_advance
+from attn_jax.training.run import Run
+from attn_jax.training.settings import Settings
+from attn_jax.training.state import TrainState
+from attn_jax.training.update import fresh_state, make_update, many
 from attn_jax.training.writers import Progress
-from tests.tiny import ROOT, WHOLE, environment, same_state
+from tests.tiny import (
+    ROOT,
+    WHOLE,
+    environment,
+    first_state,
+    prepared,
+    same_state,
+    updated,
+)
 from tests.training.sharded import updates
 
 Config = Callable[..., ConfigDict]
-Prepared = tuple[ConfigDict, Experiment]
+Prepared = tuple[Settings, Experiment]
 
 
 @pytest.fixture(scope="module")
-def prepared(config_of: Config) -> Prepared:
-    config = config_of(**WHOLE)
-    return config, prepare(config)
+def ready(config_of: Config) -> Prepared:
+    return prepared(config_of(**WHOLE))
 
 
-def advanced(prepared: Prepared, per_call: int, folder: Path) -> tuple[TrainState, list[dict]]:
+def advanced(ready: Prepared, per_call: int, folder: Path) -> tuple[TrainState, list[dict]]:
     """The state after 8 updates, and the rows of the calls."""
-    config, experiment = prepared
-    config = config.copy_and_resolve_references()
-    config.train.steps_per_call = per_call
-    run = Run(folder, config, experiment, Checkpoints(folder), {}, Progress(12, 0, False), 0.0)
-    advance, state, rows = make_advance(run), experiment.init(), []
-    for step in range(0, 8, per_call):
-        state, row, _ = advance(state, step)
-        rows.append(row)
+    settings, experiment = ready
+    train = dataclasses.replace(settings.train, steps_per_call=per_call)
+    settings = dataclasses.replace(settings, train=train)
+    checkpoints, progress = Checkpoints(folder), Progress(settings, 0)
+    run, rows = Run(folder, settings, experiment, checkpoints, {}, progress, 0.0), []
+    state = hosts.make(lambda: fresh_state(settings, experiment.learner), split=False)
+    with Ahead(run) as ahead:
+        advance = make_advance(run, ahead, state)
+        for step in range(0, 8, per_call):
+            state, row, _ = advance(state, step)
+            rows.append(row)
     return state, rows
 
 
-def test_how_many_updates_share_a_call_changes_nothing(prepared: Prepared, tmp_path: Path):
-    state, rows = advanced(prepared, 4, tmp_path)
-    one_by_one, single = advanced(prepared, 1, tmp_path)
+def test_how_many_updates_share_a_call_changes_nothing(ready: Prepared, tmp_path: Path):
+    state, rows = advanced(ready, 4, tmp_path)
+    one_by_one, single = advanced(ready, 1, tmp_path)
     same_state(state, one_by_one)
     assert int(state.step) == 8
     assert [row["step"] for row in single] == [*range(1, 9)]
@@ -58,40 +73,64 @@ def test_how_many_updates_share_a_call_changes_nothing(prepared: Prepared, tmp_p
             np.testing.assert_allclose(row[name], np.mean([one[name] for one in mine]), rtol=1e-5)
 
 
-def test_the_sigma_of_a_schedule_never_retraces(prepared: Prepared):
-    _, experiment = prepared
+def test_the_spread_of_a_schedule_never_retraces(ready: Prepared):
+    settings, experiment = ready
     chex.clear_trace_counter()
-    update = jax.jit(chex.assert_max_traces(experiment.update, n=1))
+    update = jax.jit(chex.assert_max_traces(make_update(settings, experiment.learner), n=1))
     # As the loop holds them: a state that came from elsewhere would be another type.
-    put = functools.partial(jax.device_put, device=replicated(data_mesh()))
-    state, split, sigmas = put(experiment.init()), put(experiment.examples), []
+    put = functools.partial(jax.device_put, device=hosts.replicated(hosts.data_mesh()))
+    state, spreads = put(fresh_state(settings, experiment.learner)), []
+    resident = put(experiment.resident)
     for _ in range(3):
-        state, figures = update(state, split, np.arange(8, dtype=np.int32))
-        sigmas.append(float(figures["sigma"]))
-    np.testing.assert_allclose(sigmas, 0.1 - 0.05 * np.arange(3) / 12, rtol=1e-6)
+        state, figures = update(state, resident, np.arange(8, dtype=np.int32))
+        spreads.append(float(figures["spread"]))
+    np.testing.assert_allclose(spreads, 0.1 - 0.05 * np.arange(3) / 12, rtol=1e-6)
 
 
-def test_the_average_and_the_baseline_follow_the_updates(prepared: Prepared, tmp_path: Path):
-    _, experiment = prepared
-    start = experiment.init()
-    same_state(start.average, start.variables)
-    state, [row, *_] = advanced(prepared, 1, tmp_path)
+def test_a_spread_that_does_not_act_is_no_figure(square_of: Config):
+    _, _, figures = updated(square_of("item_soft"), 1)
+    assert "spread" not in figures
+
+
+def test_the_average_and_the_baseline_follow_the_updates(ready: Prepared, tmp_path: Path):
+    settings, experiment = ready
+    start = fresh_state(settings, experiment.learner)
+    same_state(start.average, start.params)
+    state, [row, *_] = advanced(ready, 1, tmp_path)
     assert row["train/value"] == 0  # a moving average is no regression
     assert state.evaluated is state.average
     distance = [
         sum(float(((a - b) ** 2).sum()) for a, b in zip(*map(jax.tree.leaves, pair), strict=True))
-        for pair in ((start.variables, state.average), (start.variables, state.variables))
+        for pair in ((start.params, state.average), (start.params, state.params))
     ]
     assert 0 < distance[0] < distance[1]  # the average lags
 
 
 def test_the_seed_decides_the_parameters(config_of: Config):
     def kernel(**changed: Any) -> np.ndarray:
-        state = prepare(config_of(**changed)).init()
-        return np.asarray(state.variables["params"]["classify"]["Dense_0"]["kernel"])
+        return np.asarray(first_state(config_of(**changed)).params["classify"]["Dense_0"]["kernel"])
 
     np.testing.assert_array_equal(kernel(), kernel())
     assert (kernel() != kernel(seed=1)).any()
+
+
+def test_other_collections_are_carried_and_not_differentiated(ready: Prepared):
+    settings, _ = ready
+
+    def loss(params, batch, key, step, carried):
+        mean = batch.mean()
+        return params["w"] * mean, ({"loss": mean}, {"mean": mean, "count": carried["count"] + 1})
+
+    learner = Learner(
+        init=lambda key: ({"w": jnp.ones(())}, {"mean": jnp.zeros(()), "count": jnp.zeros(())}),
+        batch=lambda resident, fed, key: fed,
+        loss=loss,
+    )
+    state = fresh_state(settings, learner)
+    fed = np.arange(16, dtype=np.float32).reshape(2, 8)
+    state, _ = jax.jit(many(make_update(settings, learner)))(state, (), fed)
+    assert set(state.params) == {"w"}
+    assert (float(state.carried["mean"]), float(state.carried["count"])) == (11.5, 2)
 
 
 def test_four_devices_give_what_one_gives(data: Path, jax_cache: Path):
@@ -101,14 +140,15 @@ def test_four_devices_give_what_one_gives(data: Path, jax_cache: Path):
         PYTHONPATH=str(ROOT),
     )
     line = [sys.executable, str(Path(__file__).with_name("sharded.py")), str(data)]
-    four = json.loads(
-        subprocess.run(line, env=env, cwd=ROOT, capture_output=True, check=True).stdout
-    )
+    ended = subprocess.run(line, env=env, cwd=ROOT, capture_output=True, check=True)
+    whole, split = json.loads(ended.stdout)
     one = updates(data)
-    assert (one["devices"], four["devices"]) == (1, 4)
-    assert (one["parts"], four["parts"]) == ([64], [16])  # the batch is split, not copied
+    assert (one["devices"], whole["devices"], split["devices"]) == (1, 4, 4)
+    assert (one["parts"], whole["parts"]) == ([64], [16])  # the batch is split, not copied
+    assert one["state"] == whole["state"] == 4 * split["state"]
     for name in ("loss", "cross_entropy", "value"):
-        ours, theirs = np.array(one["figures"][name]), np.array(four["figures"][name])
+        ours = np.array(one["figures"][name])
         assert ours.shape == (20,)
         assert len(set(ours)) == 20
-        np.testing.assert_allclose(theirs, ours, rtol=1e-5)
+        for four in (whole, split):
+            np.testing.assert_allclose(four["figures"][name], ours, rtol=1e-5)

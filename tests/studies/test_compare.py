@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn_jax.training import compare as module
-from attn_jax.training.compare import COMPOSITES, Cell, OnComposites, compare, difference
-from attn_jax.training.loop import train
-from attn_jax.training.names import UserError
-from tests.tiny import no_pictures
+from attn_jax.errors import UserError
+from attn_jax.studies import compare as module
+from attn_jax.studies.compare import COMPOSITES, Cell, OnComposites, compare, difference
+from tests.tiny import train
 
 CONTROLS = {"location_hard": ("random",), "item_hard": ("uniform",)}
 
@@ -24,9 +23,9 @@ def test_differences_are_paired_and_their_intervals_over_digits():
     one, other = (np.broadcast_to(digits, (2, 400, 10)) for _ in range(2))
     better = one & (rng.random((2, 400, 10)) < 0.9)
     mean, low, high = difference(of_answers(better), of_answers(other))
-    assert mean == pytest.approx(100 * (other.mean() - better.mean()))
+    assert mean == pytest.approx(other.mean() - better.mean())
     assert 0 < low < mean < high
-    of_digits = 100 * (other.astype(float) - better).mean((0, 2))
+    of_digits = (other.astype(float) - better).mean((0, 2))
     assert high - mean == pytest.approx(1.96 * of_digits.std(ddof=1) / 20, rel=1e-3)
     assert difference(of_answers(one), of_answers(other)) == (0, 0, 0)
 
@@ -37,26 +36,25 @@ def test_an_error_has_its_interval_over_seeds(errors: tuple[int, ...], half: flo
     for one, count in zip(wrong, errors, strict=True):
         one[:count] = True
     mean, low, high = of_answers(wrong).error
-    assert mean == pytest.approx(np.mean(errors))
-    assert ((high - low) / 2) == pytest.approx(half, rel=1e-3)  # t s / sqrt(n)
+    assert mean == pytest.approx(np.mean(errors) / 100)
+    assert 100 * ((high - low) / 2) == pytest.approx(half, rel=1e-3)  # t s / sqrt(n)
 
 
 @pytest.fixture(scope="module")
 def runs(square_of, tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
     folder, cells = tmp_path_factory.mktemp("square"), []
-    with no_pictures():
-        for mechanism, controls in CONTROLS.items():
-            for policy in ("learned", *controls):
-                paths = [folder / f"{mechanism},{policy},{seed}" for seed in (0, 1)]
-                for seed, path in enumerate(paths):
-                    train(square_of(mechanism, model__policy=policy, seed=seed), path)
-                cells.append(Cell(mechanism, policy, paths))
+    for mechanism, controls in CONTROLS.items():
+        for policy in ("learned", *controls):
+            paths = [folder / f"{mechanism},{policy},{seed}" for seed in (0, 1)]
+            for seed, path in enumerate(paths):
+                train(square_of(mechanism, mechanism__policy=policy, seed=seed), path)
+            cells.append(Cell(mechanism, policy, paths))
     return cells
 
 
 @pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "step_milliseconds", lambda config: 1.0)
+    monkeypatch.setattr(module, "step_milliseconds", lambda settings, experiment: 1.0)
 
 
 def test_finished_runs_make_one_table_and_one_picture(runs: list[Cell], untimed: None):
@@ -80,8 +78,7 @@ def test_runs_on_other_data_are_not_compared(
     square_of,
     tmp_path: Path,
 ):
-    with no_pictures():
-        train(square_of("item_hard", data__seed=7), tmp_path / "other")
+    train(square_of("item_hard", data__seed=7), tmp_path / "other")
     cells = [runs[2]._replace(runs=[runs[2].runs[0], tmp_path / "other"])]
     with pytest.raises(UserError, match="other has other data than"):
         compare(cells, CONTROLS)

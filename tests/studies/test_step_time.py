@@ -6,26 +6,25 @@ from collections.abc import Callable
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax.training import benchmark as module
-from attn_jax.training.benchmark import benchmark, lines, matmul_rate
-from attn_jax.training.names import UserError
+from attn_jax.errors import UserError
+from attn_jax.studies import step_time as module
+from attn_jax.studies.step_time import benchmark, lines, matmul_rate
 
 
 @pytest.fixture(scope="module")
 def measured(config_of: Callable[..., ConfigDict]) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_SIDE", 64)
-        return benchmark(config_of(), 3, time.time())
+        return benchmark(config_of().to_dict(), 3, time.time())
 
 
 def test_figures_follow_from_one_another(measured: dict):
-    assert (measured["batch"], measured["glimpses"], measured["rollouts"]) == (8, 3, 1)
-    assert (measured["calls"], measured["steps_per_call"]) == (3, 4)
+    assert (measured["batch"], measured["calls"], measured["steps_per_call"]) == (8, 3, 4)
     assert 0 < measured["step_ms_fastest"] <= measured["step_ms"]
-    assert measured["images_per_second"] == pytest.approx(8 / (1e-3 * measured["step_ms"]))
+    assert measured["examples_per_second"] == pytest.approx(8 / (1e-3 * measured["step_ms"]))
     mean = (measured["matmul_gflops_before"] + measured["matmul_gflops_after"]) / 2
-    per_gflops = measured["images_per_second"] / mean
-    assert measured["images_per_second_per_gflops"] == pytest.approx(per_gflops)
+    per_gflops = measured["examples_per_second"] / mean
+    assert measured["examples_per_second_per_gflops"] == pytest.approx(per_gflops)
     assert 0 < measured["compile_seconds"] < measured["first_call_seconds"]
     assert 0 < measured["peak_memory_mb_early"] <= measured["peak_memory_mb"]
     assert {"version/jax", "version/python", "device"} <= measured.keys()
@@ -41,5 +40,5 @@ def test_the_matrix_product_is_counted_as_2_n_cubed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_config_that_does_not_fit_is_refused(config_of: Callable[..., ConfigDict]):
-    with pytest.raises(UserError, match="model.read must be one of"):
-        benchmark(config_of(model__read="retna"), 3, 0.0)
+    with pytest.raises(UserError, match="mechanism.read must be one of"):
+        benchmark(config_of(mechanism__read="retna").to_dict(), 3, 0.0)

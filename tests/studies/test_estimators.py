@@ -1,5 +1,6 @@
 """The laboratory's command on two small problems, and the variance of a tiny run."""
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable
@@ -9,13 +10,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax import estimators
+from attn_jax.errors import UserError
 from attn_jax.laboratory import choices, measure, rows
-from attn_jax.training import laboratory, variance
-from attn_jax.training.load import load
-from attn_jax.training.loop import train
-from attn_jax.training.names import UserError
-from attn_jax.training.variance import Varied, location_variance, ratio
+from attn_jax.runs.load import load
+from attn_jax.studies import estimators as laboratory
+from attn_jax.studies import variance
+from attn_jax.studies.variance import Varied, location_variance, ratio
+from tests.tiny import train
 
 
 def test_the_table_the_figures_and_the_plot_are_written(
@@ -58,13 +59,14 @@ def test_variance_falls_with_rollouts_and_depends_on_the_baseline(
 
 def test_a_run_without_credit_is_refused(finished: Path):
     loaded = load(finished)
-    soft = loaded.parts._replace(final=estimators.pathwise_gaussian(0.1))
+    soft = dataclasses.replace(loaded.settings.mechanism, estimator="pathwise_gaussian")
+    settings = dataclasses.replace(loaded.settings, mechanism=soft)
     with pytest.raises(UserError, match="the variance is of a credited choice"):
-        location_variance(loaded._replace(parts=soft), count=2)
+        location_variance(loaded._replace(settings=settings), count=2)
 
 
 def test_the_images_are_those_the_run_was_trained_on(
-    config_of: Callable[..., ConfigDict], tmp_path: Path, undrawn: None,
+    config_of: Callable[..., ConfigDict], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
     config = config_of(data__task="translated", data__size=14, data__shift=0)

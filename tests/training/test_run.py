@@ -4,34 +4,33 @@ import json
 from pathlib import Path
 
 import pytest
-from ml_collections import ConfigDict
 
-from attn_jax.training.build import READS
-from attn_jax.training.model import CORES
-from attn_jax.training.names import UserError, as_user_errors, pick
-from attn_jax.training.sweep import cell_name, table
-from attn_jax.training.workdir import as_json, check_workdir, finished, read_json, write_config
-from attn_jax.training.writers import write_atomically
+from attn_jax.errors import UserError, as_user_errors, pick
+from attn_jax.fields import as_json
+from attn_jax.modules import CORES
+from attn_jax.records import read_json, write_atomically
+from attn_jax.studies.sweep import cell_name, table
+from attn_jax.training.run import check_workdir, finished, write_config
 from configs.ram_mnist import get_config
 
 
-def changed(**values: object) -> ConfigDict:
+def changed(**values: object) -> dict:
     config = get_config()
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in values.items()})
-    return config
+    return as_json(config.to_dict())
 
 
 def test_a_config_survives_its_file(tmp_path: Path):
-    write_config(tmp_path, get_config())
-    assert read_json(tmp_path / "config.json") == as_json(get_config())
-    check_workdir(tmp_path, get_config())
+    write_config(tmp_path, changed())
+    assert read_json(tmp_path / "config.json") == changed()
+    check_workdir(tmp_path, changed())
 
 
 @pytest.mark.parametrize(
     "change", [{"train__steps": 9}, {"log__progress": False}, {"log__tensorboard": False}]
 )
 def test_only_length_and_logging_may_change(tmp_path: Path, change: dict):
-    write_config(tmp_path, get_config())
+    write_config(tmp_path, changed())
     check_workdir(tmp_path, changed(**change))
 
 
@@ -41,13 +40,13 @@ def test_only_length_and_logging_may_change(tmp_path: Path, change: dict):
         {"seed": 7},
         {"train__steps_per_call": 9},
         {"train__checkpoint_seconds": 1.0},
-        {"model__sigma_end": 0.02},
+        {"mechanism__spread_end": 0.02},
         {"data__path": "other"},
         {"evaluate__every": 50},
     ],
 )
 def test_any_other_field_is_named_with_both_values(tmp_path: Path, change: dict):
-    write_config(tmp_path, get_config())
+    write_config(tmp_path, changed())
     [(field, now)] = change.items()
     field = field.replace("__", ".")
     with pytest.raises(UserError, match=rf"another config: {field}: .* there, {now!r} now\Z"):
@@ -55,28 +54,28 @@ def test_any_other_field_is_named_with_both_values(tmp_path: Path, change: dict)
 
 
 def test_a_field_that_only_one_of_them_has_is_named(tmp_path: Path):
-    write_config(tmp_path, get_config())
+    write_config(tmp_path, changed())
     there = read_json(tmp_path / "config.json")
     del there["train"]["batch"]
     (tmp_path / "config.json").write_text(json.dumps(there))
     with pytest.raises(
-        UserError, match=rf"train.batch: None there, {get_config().train.batch} now"
+        UserError, match=rf"train.batch: None there, {changed()['train']['batch']} now"
     ):
-        check_workdir(tmp_path, get_config())
+        check_workdir(tmp_path, changed())
 
 
 @pytest.mark.parametrize("content", ["", "{", "nonsense"])
 def test_a_damaged_json_file_is_named(tmp_path: Path, content: str):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match=r"\A.*config.json cannot be read: .*\Z"):
-        check_workdir(tmp_path, get_config())
+        check_workdir(tmp_path, changed())
 
 
 @pytest.mark.parametrize("where", ["file", "file/run", "file/deep/run"])
 def test_a_workdir_at_or_below_a_file_is_refused(tmp_path: Path, where: str):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be a folder: .*/file is a file"):
-        check_workdir(tmp_path / where, get_config())
+        check_workdir(tmp_path / where, changed())
 
 
 def test_a_run_is_finished_at_the_steps_of_its_result(tmp_path: Path):
@@ -109,13 +108,19 @@ def test_bugs_stay_bugs():
 
 
 @pytest.mark.parametrize(
-    ("name", "end"), [("retna", r"'retna'; did you mean 'retina'\?"), ("zzz", "'zzz'")]
+    ("name", "end"), [("lsm", r"'lsm'; did you mean 'lstm'\?"), ("zzz", "'zzz'")]
 )
 def test_an_unknown_name_lists_the_valid_ones_and_the_nearest(name: str, end: str):
-    valid = "retina, crop, affine, weighted_sum, mask"
-    with pytest.raises(ValueError, match=rf"\Amodel.read must be one of {valid}; got {end}\Z"):
-        pick(READS, name, "model.read")
+    with pytest.raises(ValueError, match=rf"\Amodel.core must be one of relu.*, lstm; got {end}\Z"):
+        pick(CORES, name, "model.core")
     assert pick(CORES, "gru", "model.core") is CORES["gru"]
+
+
+def test_a_run_of_an_older_version_is_refused_in_one_line(tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"dtype": "float32", "model": {"name": "ram"}}')
+    message = r"\A.* holds a run of an older version, whose config has no 'system'; give .*\Z"
+    with pytest.raises(UserError, match=message):
+        check_workdir(tmp_path, changed())
 
 
 @pytest.mark.parametrize(
@@ -132,15 +137,16 @@ def test_cells_of_a_sweep_are_named_by_what_they_change(cell: dict, name: str):
 
 
 def test_the_table_of_a_sweep_has_a_row_a_cell_and_dashes_for_the_unfinished(tmp_path: Path):
-    cells = [{"seed": 0}, {"model.policy": "center"}]
+    cells = [{"seed": 0}, {"mechanism.policy": "center"}]
     names = ("mean", "m10", "random", "center")
-    result = {f"test/error_{n}{e}": v for n in names
-              for e, v in (("", 5.0), ("_low", 4.0), ("_high", 6.125))}  # fmt: skip
+    ends = {"": 0.05, "_low": 0.04, "_high": 0.06125}
+    result = {f"test/error_{n}{end}": v for n in names for end, v in ends.items()}
     (tmp_path / "seed=0").mkdir()
     (tmp_path / "seed=0" / "result.json").write_text(json.dumps({**result, "wall_seconds": 61.7}))
     shown = " | ".join(["5.00 [4.00, 6.12]"] * 4)
     assert table(tmp_path, cells).splitlines() == [
-        "| model.policy | seed | error_mean | error_m10 | error_random | error_center | wall s |",
+        "| mechanism.policy | seed | error_mean | error_m10 | error_random | error_center "
+        "| wall s |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         f"|  | 0 | {shown} | 62 |",
         "| center |  | - | - | - | - | - |",

@@ -13,13 +13,12 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 import attn_jax
-from attn_jax.training.build import build_data
-from attn_jax.training.evaluate import evaluate
-from attn_jax.training.infer import infer
-from attn_jax.training.load import load
-from attn_jax.training.measure import freeze, measure_key
-from attn_jax.training.names import UserError
-from tests.tiny import WHOLE, kept, result, same_state, write_npz
+from attn_jax.errors import UserError
+from attn_jax.parts.digits import freeze_split, load_digits
+from attn_jax.runs.evaluate import evaluate
+from attn_jax.runs.infer import infer
+from attn_jax.runs.load import load
+from tests.tiny import kept, result, same_state, write_npz
 
 Config = Callable[..., ConfigDict]
 
@@ -37,19 +36,19 @@ def test_load_gives_the_best_checkpoint_or_the_one_asked_for(finished: Path):
 
 def test_the_average_of_weights_is_what_is_loaded_where_there_is_one(finished: Path, whole: Path):
     plain, averaged = load(finished), load(whole)
-    same_state(plain.variables, plain.state.variables)
-    same_state(averaged.variables, averaged.state.average)
+    same_state(plain.variables["params"], plain.state.params)
+    same_state(averaged.variables["params"], averaged.state.average)
 
 
-def test_applying_a_loaded_model_gives_the_tested_answers(whole: Path, config_of: Config):
-    config, loaded = config_of(**WHOLE), load(whole)
-    data = build_data(config)
-    images, labels = freeze(config, data, data.source.test, 2)
+def test_applying_a_loaded_model_gives_the_tested_answers(whole: Path):
+    loaded = load(whole)
+    digits = load_digits(loaded.settings.data)
+    (images, labels), key = freeze_split(digits, loaded.settings.data.seed, "test")
     x = jax.numpy.asarray(images / np.float32(255), jax.numpy.float32)
-    outputs = loaded.apply(x, measure_key(config, 2))
+    outputs = loaded.apply(x, key)
     assert outputs.logits.shape == (12, 3, 3)
     wrong = (np.asarray(outputs.logits[:, -1]).argmax(-1) != labels).mean()
-    assert 100 * wrong == pytest.approx(result(whole)["test/error_mean"])
+    assert wrong == pytest.approx(result(whole)["test/error_mean"])
 
 
 def test_images_of_another_size_are_refused(finished: Path):
@@ -86,17 +85,21 @@ def test_other_splits_and_data_can_be_measured(finished: Path, tmp_path: Path):
 def test_data_of_other_classes_are_refused(finished: Path, tmp_path: Path, classes: int):
     labels = (np.arange(40) % classes).astype(np.int32)
     path = write_npz(tmp_path / "b.npz", y_train=labels, y_test=labels[:12])
-    with pytest.raises(UserError, match=rf"3 classes; npz gives \(10, 10, 1\) and {classes}\Z"):
+    with pytest.raises(UserError, match=rf"num_classes: 3 in the run, {classes} here\Z"):
         evaluate(finished, source="npz", path=str(path))
 
 
 def test_a_run_of_another_version_is_named(finished: Path, tmp_path: Path):
     workdir = shutil.copytree(finished, tmp_path / "run")
     config = json.loads((workdir / "config.json").read_text())
-    del config["model"]["name"]
-    (workdir / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="run is a run of another version: .* has no 'name'"):
-        load(workdir)
+    older = {name: value for name, value in config.items() if name != "system"}
+    without = {**config, "mechanism": {}}
+    for changed, message in ((older, "no field system"), (without, "no field mechanism.policy")):
+        (workdir / "config.json").write_text(json.dumps(changed))
+        with pytest.raises(
+            UserError, match=rf"\A.* holds a run of another version: .*{message}.*\Z"
+        ):
+            load(workdir)
 
 
 def test_a_folder_without_a_run_is_named(finished: Path, tmp_path: Path):
@@ -130,7 +133,7 @@ def test_pictures_are_read_alike_on_either_paper(finished: Path, pictures: list[
     assert sorted(classes) == [0, 1, 2]
     assert sum(probabilities) == pytest.approx(1, abs=1e-6)
     assert list(probabilities) == sorted(probabilities, reverse=True)
-    assert (light.path, "inverted" in light.said, "inverted" in dark.said) == (
+    assert (light.path, "inverted" in light.preparation, "inverted" in dark.preparation) == (
         pictures[0], False, True,
     )  # fmt: skip
     assert Image.open(io.BytesIO(png)).size > (100, 50)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attn_jax.training import lecture
+from attn_jax.studies import attention_101 as lecture
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "attention_101.md").read_text()
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINKS = re.findall(r"!\[[^]]+\]\(([^)]+)\)", PAGE)

@@ -1,0 +1,67 @@
+"""Every config that is shipped: its tiny form trains, is killed, resumes, and is reported."""
+
+from pathlib import Path
+
+import pytest
+
+from attn_jax import fields
+from attn_jax.runs.load import load
+from attn_jax.systems import SYSTEMS, read_config
+from tests.tiny import ROOT, config_of_file, killed, result, rows, train
+
+CONFIGS = sorted(
+    path.stem for path in (ROOT / "configs").glob("*.py") if "def get_config" in path.read_text()
+)
+# Every word that a config takes, beside tiny.
+WORDS = {
+    "ram_mnist": ["", "full"],
+    "ram_cluttered": ["", "60", "100"],
+    "seq2seq_dates": ["", "soft", "hard"],
+    "taxonomy": [
+        "", "item_soft", "item_hard", "location_soft", "location_hard", "spatial_transformer",
+    ],
+}  # fmt: skip
+ALL = [(name, word) for name in CONFIGS for word in WORDS.get(name, [""])]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_trains_is_killed_resumes_and_is_reported(name: str, tmp_path: Path):
+    config = config_of_file(name, "tiny")
+    with config.unlocked():
+        config.log.progress = False
+    killed(config, tmp_path, 2)
+    train(config, tmp_path)
+    figures = result(tmp_path)
+    assert (figures["steps"], figures["resumed_from"]) == (6, [2])
+    assert [row["step"] for row in rows(tmp_path)] == [2, 4, 6]
+    assert any(figure.startswith("test/") for figure in figures)
+    page = (tmp_path / "report.html").read_text()
+    for heading in ("How it learned", "How this was made"):
+        assert f"<h2>{heading}</h2>" in page
+    assert {path.suffix for path in (tmp_path / "pictures").iterdir()} <= {".png", ".gif"}
+    loaded = load(tmp_path)
+    assert loaded.step == figures["best_step"]
+
+
+@pytest.mark.parametrize(("name", "word"), ALL)
+def test_its_fields_are_those_of_its_system(name: str, word: str):
+    plain = config_of_file(name, word or None).to_dict()
+    system, settings = read_config(plain)
+    assert system is SYSTEMS[plain["system"]]
+    described = [row[0] for row in fields.describe(system.sections, plain)]
+    assert sorted(described) == sorted(fields.flatten(plain))
+    tiny = config_of_file(name, f"{word},tiny" if word else "tiny").to_dict()
+    assert fields.flatten(tiny).keys() == fields.flatten(plain).keys()
+    assert read_config(tiny)[1].train.steps < settings.train.steps
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_unknown_word_lists_those_that_there_are(name: str):
+    with pytest.raises(ValueError, match=rf"\A{name}.py takes .*:tiny, .* commas; got :nope\Z"):
+        config_of_file(name, "nope")
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_names_a_config_of_its_own(name: str):
+    path = Path(SYSTEMS[name].config)
+    assert config_of_file(path.stem, None).system == name

@@ -1,0 +1,208 @@
+"""Two processes of two devices each, over loopback: as one process, lost, stopped, resumed."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from attn_jax import hosts
+from attn_jax.runs.load import load
+from tests.tiny import ROOT, as_flags, environment, kept, result, rows, small_config, train
+
+STEPS = 20
+
+
+@pytest.fixture
+def config(data: Path) -> ConfigDict:
+    # At this rate no rounding flips a reward, so that every figure is a continuous one.
+    return small_config(
+        data,
+        train__steps=STEPS,
+        train__batch=32,
+        train__steps_per_call=2,
+        train__checkpoint_seconds=0.0,
+        evaluate__every=4,
+        optimizer__name="sgd",
+        optimizer__momentum=0.0,
+    )
+
+
+@contextlib.contextmanager
+def processes(flags: Sequence[Sequence[str]], cache: Path) -> Iterator[list[subprocess.Popen]]:
+    """One process of `experiments.train` for each list of flags, joined by their environment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    joined = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+        "JAX_NUM_PROCESSES": str(len(flags)),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    line = [sys.executable, "-m", "experiments.train"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [
+        subprocess.Popen(
+            [*line, *mine],
+            cwd=ROOT,
+            env=environment(cache, **joined, JAX_PROCESS_ID=str(i)),
+            **pipes,
+        )
+        for i, mine in enumerate(flags)
+    ]
+    try:
+        yield started
+    finally:
+        for one in started:
+            one.kill()
+            one.communicate()
+
+
+def ended(started: Sequence[subprocess.Popen]) -> list[tuple[int, str]]:
+    """(status, stderr) of each, in their order."""
+    errors = [one.communicate(timeout=240)[1] for one in started]
+    return [(one.returncode, error) for one, error in zip(started, errors, strict=True)]
+
+
+def wait_for_step(workdir: Path, step: int, started: Sequence[subprocess.Popen]) -> None:
+    while all(one.poll() is None for one in started):
+        if workdir.joinpath("checkpoints").exists() and max(steps(workdir), default=0) >= step:
+            return
+        time.sleep(0.01)
+    raise AssertionError([one.communicate() for one in started])
+
+
+def steps(workdir: Path) -> list[int]:
+    names = [one.name for one in workdir.joinpath("checkpoints").iterdir()]
+    return [int(name) for name in names if name.isdigit()]
+
+
+def test_two_processes_train_as_one_through_a_kill_a_stop_and_other_devices(
+    config: ConfigDict, jax_cache: Path, tmp_path: Path
+):
+    two, one = tmp_path / "two", tmp_path / "one"
+    flags = [[*as_flags(config), f"--workdir={two}"]] * 2
+    with processes(flags, jax_cache) as started:
+        wait_for_step(two, 2, started)
+        started[1].send_signal(signal.SIGKILL)
+        (status, error), (killed, _) = ended(started)
+    assert (status, killed) == (75, -signal.SIGKILL), error
+    assert "another process of this run has ended; the same command" in error
+    first = kept(two)[-1]
+    assert not (two / "result.json").exists()
+
+    with processes(flags, jax_cache) as started:
+        wait_for_step(two, first + 2, started)
+        started[1].send_signal(signal.SIGTERM)  # one is told, both stop after the same step
+        stopped = ended(started)
+    second = kept(two)[-1]
+    assert [status for status, _ in stopped] == [143, 143], stopped
+    for _, error in stopped:
+        assert f"stopped: SIGTERM: saved step {second} in {two}; the same command goes" in error
+    assert first < second < STEPS
+
+    with processes(flags, jax_cache) as started:
+        assert [status for status, _ in ended(started)] == [0, 0]
+    train(config, one)
+    assert result(two)["resumed_from"] == [first, second]
+    ours, theirs = rows(two), rows(one)
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    for name in ("train/loss", "train/cross_entropy", "train/value", "validation/error_mean"):
+        mine, other = ([row[name] for row in some if name in row] for some in (ours, theirs))
+        np.testing.assert_allclose(mine, other, rtol=1e-5)
+    assert result(two)["test/error_mean"] == result(one)["test/error_mean"]
+
+    with config.unlocked():
+        config.train.steps = STEPS + 4
+    train(config, two)  # on one device of one process
+    assert result(two)["resumed_from"] == [first, second, STEPS]
+    assert load(two).state.step == result(two)["best_step"]
+
+
+def test_processes_with_different_configs_are_refused_by_the_fields(
+    config: ConfigDict, jax_cache: Path, tmp_path: Path
+):
+    flags = [*as_flags(config), f"--workdir={tmp_path}/run"]
+    with processes([flags, [*flags, "--config.seed=1"]], jax_cache) as started:
+        refused = ended(started)
+    for status, error in refused:
+        assert status == 2
+        line = "error: the processes have different configs: seed: 0 on process 0, 1 on process 1\n"
+        assert line in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_state_may_be_split_over_processes(config: ConfigDict, jax_cache: Path, tmp_path: Path):
+    with config.unlocked():
+        config.train.update(state="sharded", steps=4)
+    flags = [[*as_flags(config), f"--workdir={tmp_path}/run"]] * 2
+    with processes(flags, jax_cache) as started:
+        assert [status for status, _ in ended(started)] == [0, 0]
+    train(config, tmp_path / "one")
+    two, one = (load(tmp_path / name, 4).state.params for name in ("run", "one"))
+    for mine, other in zip(*(jax_leaves(tree) for tree in (two, one)), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def jax_leaves(tree: Any) -> list[np.ndarray]:
+    import jax
+
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def test_a_batch_that_the_world_does_not_divide_is_refused(
+    config: ConfigDict, jax_cache: Path, tmp_path: Path
+):
+    flags = [[*as_flags(config), f"--workdir={tmp_path}/run", "--config.train.batch=6"]] * 2
+    with processes(flags, jax_cache) as started:
+        refused = ended(started)
+    for status, error in refused:
+        message = "error: train.batch must divide over 4 devices of 2 processes; got 6\n"
+        assert (status, message in error) == (2, True), error
+    assert not (tmp_path / "run").exists()
+
+
+SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID")
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, False),
+        ({"JAX_PLATFORMS": "cpu"}, False),
+        (dict.fromkeys(SLURM, "2"), True),
+        (dict.fromkeys(SLURM, "1"), False),
+        ({"OMPI_MCA_orte_hnp_uri": "x", "OMPI_COMM_WORLD_SIZE": "4"}, True),
+        ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "0"}, True),
+        ({"TPU_WORKER_HOSTNAMES": "a", "TPU_WORKER_ID": "0"}, False),
+    ],
+)
+def test_a_cluster_is_found_by_its_variables(environment: dict[str, str], found: bool):
+    assert hosts.in_cluster(environment) == found
+
+
+def test_joining_nobody_is_one_clear_line(tmp_path: Path, data: Path, jax_cache: Path):
+    line = [sys.executable, "-m", "experiments.train", *as_flags(small_config(data))]
+    line += [f"--workdir={tmp_path}/run", "--distributed"]
+    done = subprocess.run(
+        line, cwd=ROOT, env=environment(jax_cache), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "cannot join the other processes: coordinator_address should be" in done.stderr
+
+
+def test_the_texts_of_one_process_are_its_own():
+    assert hosts.exchange("é") == ["é"]
+    hosts.check_agreement({"seed": 0})
+    assert hosts.is_first() and not hosts.is_lost(ValueError("Gloo"))
+    hosts.wait("alone")
