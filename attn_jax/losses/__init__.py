@@ -1,4 +1,4 @@
-"""Pure losses, unreduced: an objective reduces once."""
+"""Losses as pure functions, without reduction: an objective reduces them once."""
 
 from attn_jax.losses.credit import no_credit, score_function
 from attn_jax.losses.regularisers import doubly_stochastic

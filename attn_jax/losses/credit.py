@@ -1,4 +1,4 @@
-"""Credit: how a choice that cannot be differentiated learns from its reward."""
+"""Credit: surrogates by which choices that cannot be differentiated learn from a reward."""
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +11,19 @@ from attn_jax.types import Selection
 def score_function(
     selection: Selection, reward: Float[Array, "..."], baseline: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """(R - b) log p(l | s), to be maximised: its gradient is REINFORCE's (Williams 1992).
+    """Compute (R - b) log p(l | s), to be maximised, whose gradient is that of REINFORCE.
+
+    It is unbiased as long as b does not depend on this choice.
 
     Args:
       selection: what was chosen; only `log_prob` [...] is used.
-      reward: R [...], constant to the gradient.
-      baseline: b [...], likewise. Unbiased as long as b does not depend on this choice.
+      reward: R [...]; no gradient passes through it.
+      baseline: b [...]; no gradient passes through it.
 
     Returns:
       The surrogate [...], elementwise.
 
-    Reference: Mnih et al. 2014, eq. 3.
+    Reference: Williams 1992; Mnih et al. 2014, eq. 3.
     """
     return jax.lax.stop_gradient(reward - baseline) * selection.log_prob
 
@@ -29,6 +31,6 @@ def score_function(
 def no_credit(
     selection: Selection, reward: Float[Array, "..."], baseline: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """0: a soft choice is credited by differentiation, a control is not credited at all."""
+    """Give zeros [...]: soft choices learn by differentiation, and controls do not learn."""
     del baseline
     return jnp.zeros_like(selection.log_prob * reward)

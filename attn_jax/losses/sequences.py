@@ -1,4 +1,4 @@
-"""Losses against labels and targets."""
+"""Losses of predictions, by labels and by target values."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 
 def cross_entropy(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
-    """-log softmax(logits)[label], in nats, in at least float32.
+    """Compute -log softmax(logits)[label], in nats and in at least float32.
 
     >>> float(cross_entropy(jnp.zeros(10), jnp.array(3)))  # log 10
     2.30258...
@@ -18,5 +18,5 @@ def cross_entropy(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Flo
 
 
 def squared_error(prediction: Float[Array, "*n"], target: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """(target - prediction)^2; the target is constant to the gradient."""
+    """Compute (target - prediction)^2; no gradient passes through the target."""
     return (jax.lax.stop_gradient(target) - prediction) ** 2

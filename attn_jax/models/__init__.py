@@ -1,4 +1,4 @@
-"""One file a paper, wiring only."""
+"""Models: one file for each paper, which only puts modules together."""
 
 from attn_jax.models.classifier import Outputs, RecurrentClassifier
 from attn_jax.models.ram import GlimpseNet, ram

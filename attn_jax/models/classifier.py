@@ -1,4 +1,4 @@
-"""The shell every classifier shares: a recurrence, a head for the class, a head for the value."""
+"""The recurrent classifier: a recurrence, a head for the class, and a head for the value."""
 
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from attn_jax.types import Key, Trace
 
 
 class Outputs(NamedTuple):
-    """What one rollout gives.
+    """The outputs of one rollout.
 
     Attributes:
-      logits: [B, T, C] after each step that was asked for.
-      value: [B, T], the reward expected at t, known from s_{t-1}.
+      logits: [B, T, C], after each of the steps asked for.
+      value: [B, T], the reward expected at t, from s_{t-1}.
       trace: leaves [B, T, ...].
     """
 
@@ -25,12 +25,12 @@ class Outputs(NamedTuple):
 
 
 class RecurrentClassifier(nn.Module):
-    """Any mechanism, any core, and what it concludes at each step.
+    """A classifier of any mechanism and any core, with logits after each step.
 
     Attributes:
       unroll: the recurrence.
       classify: state -> logits.
-      value: state -> the reward to expect.
+      value: state -> the expected reward.
       encode: input -> what is attended to; None: the input itself.
     """
 
@@ -40,7 +40,7 @@ class RecurrentClassifier(nn.Module):
     encode: nn.Module | None = None
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
-        """What depends on x alone: once, whatever the number of rollouts."""
+        """Compute what depends on x alone, once for all rollouts."""
         return self.unroll.prepare(x if self.encode is None else self.encode(x), mask)
 
     def rollout(
@@ -50,12 +50,16 @@ class RecurrentClassifier(nn.Module):
         inputs: Array | None = None,
         answers: slice = slice(None),
     ) -> Outputs:
-        """One rollout of what was prepared; vmap it over keys [M, B, T] for more.
+        """Roll out once; vmap it over keys [M, B, T] for M rollouts.
 
-        `answers` are the steps that are classified: training needs the last alone.
+        Args:
+          memory: of `prepare`.
+          keys: [B, T]; None if nothing is sampled.
+          inputs: [B, T, ...], one for each step; None if there are none.
+          answers: the steps to classify; training needs only the last.
         """
         _, trace = self.unroll(memory, keys, inputs)
-        # The value reads s_{t-1}: s_t has seen what the choice brought, and would bias it.
+        # The value reads s_{t-1}: s_t depends on the choice at t, so that its baseline is biased.
         answered = jax.tree.map(lambda s: s[:, answers], trace.state)
         return Outputs(self.classify(answered), self.value(trace.before), trace)
 
@@ -66,5 +70,5 @@ class RecurrentClassifier(nn.Module):
         inputs: Array | None = None,
         mask: Array | None = None,
     ) -> Outputs:
-        """Prepare x [B, ...] and roll out once, with keys [B, T]."""
+        """Prepare x [B, ...] and roll out once, with keys [B, T] as `rollout` takes them."""
         return self.rollout(self.prepare(x, mask), keys, inputs)

@@ -1,6 +1,6 @@
 """RAM: Recurrent Models of Visual Attention (Mnih, Heess, Graves, Kavukcuoglu, NIPS 2014)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -9,17 +9,31 @@ import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.models.classifier import RecurrentClassifier
-from attn_jax.modules import Attend, Classifier, Core, Location, Step, Unroll, Value, everything
+from attn_jax.modules import (
+    Attend,
+    Classifier,
+    Core,
+    Location,
+    Squash,
+    Step,
+    Unroll,
+    Value,
+    View,
+    full_view,
+)
 from attn_jax.ops import READS
 from attn_jax.types import Estimator, Read
 
 
 class GlimpseNet(nn.Module):
-    """g = ReLU(Lin(h_g) + Lin(h_l)), h_g = ReLU(Lin(retina)), h_l = ReLU(Lin(l))  (section 3.1).
+    """The glimpse network g = ReLU(Lin(h_g) + Lin(h_l))  (section 3.1).
+
+    h_g = ReLU(Lin(retina)) is of what was seen, h_l = ReLU(Lin(l)) of where.
 
     Attributes:
       hidden: width of h_g and of h_l.
       features: width of g.
+      dtype: of the computation.
     """
 
     hidden: int = 128
@@ -52,14 +66,14 @@ def ram(
     glimpse_hidden: int = 128,
     glimpse_features: int = 256,
     location_hidden: Sequence[int] = (),
-    squash: Callable[[Array], Array] = jnp.tanh,
+    squash: Squash = jnp.tanh,
     sigma: float | None = None,
-    view: Callable[[Array], Array] = everything,
+    view: View = full_view,
     remat: bool = False,
     unroll: int = 1,
     dtype: Any = None,
 ) -> RecurrentClassifier:
-    """The recurrent attention model.
+    """Make the recurrent attention model: a classifier that glimpses at points of an image.
 
     Args:
       estimator: chooses locations; `estimator.at_mode()` chooses them without sampling.
@@ -70,12 +84,12 @@ def ram(
       cells: the core's; None: h_t = ReLU(Lin(h_{t-1}) + Lin(g_t)) with 256 units.
       glimpse_hidden, glimpse_features: widths of the glimpse network.
       location_hidden: widths of ReLU layers in the location head; the paper has none.
-      squash: of the location's mean into [-1, 1].
-      sigma: None: mu alone is proposed. A number: sigma too, which starts there; the estimator
-        must be one that takes (mu, sigma), such as `gaussian()`.
+      squash: maps the location's mean into [-1, 1]; see `modules.SQUASHES`.
+      sigma: None: mu alone is proposed. A number: sigma is proposed too and starts there; the
+        estimator must be one that takes (mu, sigma), such as `gaussian()`.
       view: what the location head sees of the state; `jax.lax.stop_gradient` detaches it.
       remat: recompute activations in the backward pass.
-      unroll: glimpses laid out in one turn of the loop.
+      unroll: the number of glimpses in one iteration of the loop.
       dtype: of the computation; parameters stay float32.
 
     Raises:

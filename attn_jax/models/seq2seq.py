@@ -1,7 +1,7 @@
-"""Text to text: attention over the characters read, one character said a step.
+"""Sequence to sequence: attention over the input's characters, one output character a step.
 
-Bahdanau, Cho, Bengio, "Neural machine translation by jointly learning to align and translate",
-ICLR 2015.
+Reference: Bahdanau, Cho, Bengio, "Neural machine translation by jointly learning to align and
+translate", ICLR 2015.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ from attn_jax.types import Estimator, Key, Read
 
 
 class Seq2Seq(nn.Module):
-    """An encoder, a closed loop that attends to what it encoded, and a head for the value.
+    """An encoder, a closed loop that attends to the annotations, and a head for the value.
 
     Attributes:
       encode: codes [B, L] -> annotations [B, L, D].
       unroll: of a closed loop.
-      value: state -> the reward to expect.
+      value: state -> the expected reward.
     """
 
     encode: nn.Module
@@ -42,9 +42,9 @@ class Seq2Seq(nn.Module):
     value: nn.Module
 
     def prepare(self, codes: Array, mask: Array | None = None) -> Memory:
-        """What depends on the text alone: once, whatever the number of rollouts."""
-        there = codes != 0 if mask is None else mask
-        return self.unroll.prepare(self.encode(codes), there)
+        """Compute what depends on the text alone, once for all rollouts; code 0 is masked."""
+        is_code = codes != 0 if mask is None else mask
+        return self.unroll.prepare(self.encode(codes), is_code)
 
     def rollout(
         self,
@@ -53,17 +53,23 @@ class Seq2Seq(nn.Module):
         inputs: Array | None = None,
         answers: slice = slice(None),
     ) -> Outputs:
-        """One rollout of what was prepared; vmap it over keys [M, B, T] for more.
+        """Roll out once; vmap it over keys [M, B, T] for M rollouts.
 
-        `inputs` are the tokens before each one, [B, T] of `shifted`; None: its own.
+        Args:
+          memory: of `prepare`.
+          keys: [B, T]; None if nothing is sampled.
+          inputs: the tokens before each output, [B, T] of `shifted` (teacher forcing); None: the
+            model's own.
+          answers: the steps whose logits to return.
         """
-        _, said = self.unroll(memory, keys, inputs)
-        return Outputs(said.logits[:, answers], self.value(said.trace.before), said.trace)
+        _, decoded = self.unroll(memory, keys, inputs)
+        value = self.value(decoded.trace.before)
+        return Outputs(decoded.logits[:, answers], value, decoded.trace)
 
     def __call__(
         self, codes: Array, keys: Key | None = None, inputs: Array | None = None
     ) -> Outputs:
-        """Prepare codes [B, L], 0 where they are padding, and roll out once."""
+        """Prepare codes [B, L], 0 at padding, and roll out once, as `rollout` does."""
         return self.rollout(self.prepare(codes), keys, inputs)
 
 
@@ -82,20 +88,20 @@ def seq2seq(
     unroll: int = 1,
     dtype: Any = None,
 ) -> Seq2Seq:
-    """Sequence to sequence by any mechanism over items.
+    """Make a sequence-to-sequence model with any mechanism over items.
 
     Args:
-      propose: scores of the annotations.
+      propose: a proposal of scores of the annotations.
       estimator: of weights or a one-hot; `estimator.at_mode()` chooses without sampling.
       read: `weighted_sum()`.
-      vocabulary: codes of the input, 0 the padding.
-      num_tokens: V, of the output.
+      vocabulary: the number of codes in the input; code 0 is padding.
+      num_tokens: V, the number of tokens in the output.
       num_steps: T.
-      cells: the decoder's.
-      embedding: width of a character's embedding, read or said.
+      cells: of the decoder.
+      embedding: width of the embeddings, of input and output characters.
       encoder_features: units of the encoder in each direction.
       remat: recompute a step's activations in the backward pass.
-      unroll: steps laid out in one turn of the loop.
+      unroll: the number of steps in one iteration of the loop.
       dtype: of the computation; parameters stay float32.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The square of mechanisms: one encoder, one core, one head; what differs is where it looks."""
+"""The square of mechanisms: classifiers that differ only in how they attend to an encoded image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,20 +25,20 @@ def square(
     unroll: int = 1,
     dtype: Any = None,
 ) -> RecurrentClassifier:
-    """A classifier that looks at an encoded image by any mechanism.
+    """Make a classifier that attends to an encoded image by any mechanism.
 
     Args:
-      propose: where it might look.
+      propose: a proposal, such as `AdditiveScores` or `Location`.
       estimator: makes the choice; `estimator.at_mode()` chooses without sampling.
       read: what is seen where the choice fell.
       encode: image -> items [B, L, D], or a map [B, h, w, D].
-      mean_axes: of what is encoded, to average over for the first state.
+      mean_axes: the axes of the encoded image to average over for the first state.
       num_classes: C.
       num_steps: T.
-      cells: the core's.
+      cells: of the core.
       features: width of the layer that fuses what was read.
       remat: recompute activations in the backward pass.
-      unroll: steps laid out in one turn of the loop.
+      unroll: the number of steps in one iteration of the loop.
       dtype: of the computation; parameters stay float32.
 
     Raises:

@@ -1,9 +1,10 @@
-"""Flax modules: the only place where parameters are made."""
+"""Flax modules: the only room where parameters are made."""
 
 from attn_jax.modules.attend import Attend, Memory
 from attn_jax.modules.closed_loop import ClosedLoop, Decoded, shifted
 from attn_jax.modules.encoders import ConvMap, Items, MeanState, TextEncoder
 from attn_jax.modules.heads import Classifier, Flat, Value
+from attn_jax.modules.layers import View, full_view
 from attn_jax.modules.proposals import (
     SCORES,
     SQUASHES,
@@ -14,10 +15,12 @@ from attn_jax.modules.proposals import (
     JointScores,
     Location,
     ScaledDotScores,
+    Squash,
     StateScores,
-    everything,
 )
 from attn_jax.modules.recurrent import CORES, Core, Step, Unroll, rollout_keys
+
+everything = full_view  # the former name, until attn_jax.parts has the new one
 
 __all__ = [
     "CORES",
@@ -40,12 +43,15 @@ __all__ = [
     "MeanState",
     "Memory",
     "ScaledDotScores",
+    "Squash",
     "StateScores",
     "Step",
     "TextEncoder",
     "Unroll",
     "Value",
+    "View",
     "everything",
+    "full_view",
     "rollout_keys",
     "shifted",
 ]

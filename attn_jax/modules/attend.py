@@ -1,4 +1,4 @@
-"""Attend: propose, choose, read. The one seam where single-example kernels meet a batch."""
+"""Attend: propose, choose, read. Here kernels of one example are mapped over a batch."""
 
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ from attn_jax.types import Estimator, Key, PyTree, Read, Selection
 
 
 class Memory(NamedTuple):
-    """What is prepared once, outside the scan.
+    """An input with all that is computed of it once, outside the scan.
 
     Attributes:
       x: what is read, [B, ...]; [B, T, ...] for sequences.
-      keys: what the proposal made of it (projected annotations); None if nothing.
-      mask: which items or places there are; None for all.
+      keys: what the proposal prepared of x, such as projected annotations; None if nothing.
+      mask: True for items or places that exist, [B, L] or [B, H, W]; None: all exist.
     """
 
     x: Array
@@ -28,7 +28,7 @@ class Attend(nn.Module):
     """x'_t = f_att(x_t, s_{t-1}).
 
     Attributes:
-      propose: a module with `prepare(x)` and `__call__(memory, s)` -> proposal, batched.
+      propose: a module with `prepare(x)` and `__call__(memory, s)` -> proposal, both of batches.
       estimator: makes the choice; `estimator.at_mode()` chooses without sampling.
       read: what is seen where the choice fell.
       start: makes the first choice of a rollout; None: `estimator` makes it too.
@@ -56,13 +56,16 @@ class Attend(nn.Module):
     def __call__(
         self, memory: Memory, s: PyTree, keys: Key | None, first: Array
     ) -> tuple[Array, Selection]:
-        """The glimpse x'_t [B, ...] and where it was taken.
+        """Choose where to look, and read there.
 
         Args:
-          memory: of `prepare`, at this moment.
+          memory: of `prepare`, at this step.
           s: s_{t-1}, leaves [B, ...].
-          keys: [B], one an example; None if nothing is sampled.
+          keys: [B], one for each example; None if nothing is sampled.
           first: [], whether this is the first choice of the rollout.
+
+        Returns:
+          The glimpse x'_t [B, ...], and the selection, leaves [B, ...].
         """
         proposal = self.propose(memory, s)
         choose = jax.vmap(self.estimator.choose)

@@ -1,4 +1,4 @@
-"""The closed loop: a step whose next input is its own last answer."""
+"""The closed loop: a step whose next input is its own last output."""
 
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ from attn_jax.types import Key, PyTree, Trace
 
 
 class Decoded(NamedTuple):
-    """What a moment of a closed loop leaves behind; `Unroll` makes the leaves [B, T, ...].
+    """What one step of a closed loop has decoded; `Unroll` makes the leaves [B, T, ...].
 
     Attributes:
       trace: of the step.
       logits: [B, V], of the next token.
-      token: [B], the likeliest.
+      token: [B], the likeliest one.
     """
 
     trace: Trace
@@ -25,13 +25,14 @@ class Decoded(NamedTuple):
 
 
 class ClosedLoop(nn.Module):
-    """y_t = argmax p(y_t | y_{t-1}, s_t): each token is fed back, unless another is given.
+    """y_t = argmax p(y_t | y_{t-1}, s_t): each token is the input of the next step.
 
-    Given tokens are teacher forcing; `Unroll` scans it like any step.
+    Where tokens are given they are the inputs instead (teacher forcing). `Unroll` scans it like any
+    step.
 
     Attributes:
-      step: takes the embedded token as the input of its moment.
-      embed: tokens [B] -> [B, E], of one token more than there are answers: the start is the last.
+      step: its input is the embedded token.
+      embed: tokens [B] -> [B, E], of V + 1 tokens, of which the last marks the start.
       classify: state -> logits [B, V].
     """
 
@@ -40,12 +41,12 @@ class ClosedLoop(nn.Module):
     classify: nn.Module
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
-        """What depends on x alone, computed once."""
+        """Compute once what depends on x alone."""
         step: Any = self.step
         return step.prepare(x, mask)
 
     def initial(self, x: Array, mask: Array | None = None) -> PyTree:
-        """(carry of the step, the token before), before anything was said."""
+        """The first carry: that of the step, and the start token [B]."""
         step, embed = self.step, self.embed
         start: Any = embed.num_embeddings - 1
         return step.initial(x, mask), jnp.full((x.shape[0],), start, jnp.int32)
@@ -58,7 +59,7 @@ class ClosedLoop(nn.Module):
         keys: Key | None,
         first: Array,
     ) -> tuple[PyTree, Decoded]:
-        """One moment; inputs are tokens [B] in the place of its own, None for its own."""
+        """Run one step from the tokens `inputs` [B], or from its own last ones if that is None."""
         inner, token = carry
         before = token if inputs is None else inputs
         inner, trace = self.step(inner, memory, self.embed(before), keys, first)
@@ -68,7 +69,7 @@ class ClosedLoop(nn.Module):
 
 
 def shifted(targets: Array, start: int) -> Array:
-    """What teacher forcing feeds: `start`, then the targets [B, T] but the last.
+    """The inputs of teacher forcing, [B, T]: `start`, then all targets [B, T] but the last.
 
     >>> shifted(jnp.array([[5, 6, 7]]), 9).tolist()
     [[9, 5, 6]]

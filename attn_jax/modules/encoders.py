@@ -1,4 +1,4 @@
-"""Encoders: what is attended to, and what is known before the first glimpse."""
+"""Encoders: of what is attended to, and of the first state."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,13 @@ from attn_jax.types import PyTree
 
 
 class ConvMap(nn.Module):
-    """A feature map [B, h, w, D] of images: 3x3 convolutions, each halving rows and columns.
+    """A feature map [B, h, w, D] of images [B, H, W, C]: 3x3 convolutions of stride 2.
 
     Attributes:
-      features: of each layer; the last is D.
-      coordinates: whether the last layer sees (x, y) of each place as two more channels, so that
-        what is summed over places can still tell where it was (Liu et al. 2018).
+      features: the width of each layer; the last is D.
+      dtype: of the computation.
+      coordinates: whether the last layer gets (x, y) of each place as two more channels, so that a
+        sum over places still depends on where features were (Liu et al. 2018).
     """
 
     features: Sequence[int] = (16, 32)
@@ -36,17 +37,17 @@ class ConvMap(nn.Module):
 
 
 def _coordinates(x: Array) -> Array:
-    """(x, y) of each place of a map [B, h, w, D], [B, h, w, 2]."""
+    """The coordinates (x, y) of each place of a map [B, h, w, D], as [B, h, w, 2]."""
     batch, height, width, _ = x.shape
     y, x_ = jnp.meshgrid(axis_coordinates(height), axis_coordinates(width), indexing="ij")
     return jnp.broadcast_to(jnp.stack([x_, y], -1)[None].astype(x.dtype), (batch, height, width, 2))
 
 
 def _windows(x: Array) -> Array:
-    """The 3x3 neighbourhood of every second row and column of [B, H, W, C], padded as by "SAME".
+    """The 3x3 neighbourhoods of every second row and column of [B, H, W, C], padded as by "SAME".
 
-    A product with these is a convolution. XLA's own takes 35 times as long on a CPU where it
-    stands in a loop, as training does: 496 against 14 ms for 128 images of 60x60, with gradients.
+    A product with them is a convolution. Inside a loop, as in training, XLA's own convolution takes
+    35 times as long on a CPU: 496 against 14 ms for 128 images of 60x60, with gradients.
     """
     sizes = [-(-side // 2) for side in x.shape[1:3]]
     missing = [2 * half + 1 - side for half, side in zip(sizes, x.shape[1:3], strict=True)]
@@ -60,7 +61,7 @@ class Items(nn.Module):
     """The places of a map as items, [B, h w, D].
 
     Attributes:
-      encode: gives the map.
+      encode: a module that gives the map [B, h, w, D].
     """
 
     encode: nn.Module
@@ -71,13 +72,14 @@ class Items(nn.Module):
 
 
 class MeanState(nn.Module):
-    """(carry, s_0) = tanh MLPs of the mean annotation  (Xu et al. 2015, section 3.1.2).
+    """The first carry and state, by tanh layers of the mean annotation.
 
-    What is masked is not averaged.
+    Masked annotations are left out of the mean. Reference: Xu et al. 2015, section 3.1.2.
 
     Attributes:
-      axes: of x [B, ...] to average over; () takes x flattened, an image say.
-      hidden: widths of ReLU layers before the tanh ones.
+      axes: the axes of x [B, ...] to average over; () takes x flattened instead, such as an image.
+      hidden: widths of ReLU layers before the tanh layers.
+      dtype: of the computation.
     """
 
     axes: Sequence[int] = (1,)
@@ -88,7 +90,7 @@ class MeanState(nn.Module):
     def __call__(
         self, x: Array, zeros: tuple[PyTree, Array], mask: Array | None = None
     ) -> tuple[PyTree, Array]:
-        """A state in the shape of `zeros`, (core carry, s)."""
+        """(core carry, s_0) in the shapes and dtypes of `zeros`."""
         h = _mean(x, tuple(self.axes), mask) if self.axes else x
         h = h.reshape(h.shape[0], -1)
         h = relu_layers(h, self.hidden, self.dtype)
@@ -105,20 +107,21 @@ class MeanState(nn.Module):
 
 
 def _mean(x: Array, axes: tuple[int, ...], mask: Array | None) -> Array:
-    """Over what the mask [B, ...] leaves; 0 of nothing."""
+    """The mean over the places that the mask [B, ...] keeps; 0 where it keeps none."""
     if mask is None:
         return jnp.mean(x, axes)
-    there = mask[..., None].astype(x.dtype)
-    return (x * there).sum(axes) / jnp.maximum(there.sum(axes), 1)
+    kept = mask[..., None].astype(x.dtype)
+    return (x * kept).sum(axes) / jnp.maximum(kept.sum(axes), 1)
 
 
 class TextEncoder(nn.Module):
     """Annotations a_i = [h_i forward; h_i backward] of a bidirectional GRU (Bahdanau et al. 2015).
 
     Attributes:
-      vocabulary: how many codes there are; 0 is padding, at the end of a text.
+      vocabulary: the number of codes; code 0 is padding, at the end of a text.
       embedding: width of a code's embedding.
       features: units in each direction.
+      dtype: of the computation.
     """
 
     vocabulary: int
@@ -128,10 +131,10 @@ class TextEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, codes: Array) -> Array:
-        """[B, L, 2 features] of codes [B, L], 0 where they are padding."""
-        there = codes != 0
+        """Encode codes [B, L] as annotations [B, L, 2 features], which are 0 at padding."""
+        is_code = codes != 0
         embedded = nn.Embed(self.vocabulary, self.embedding, dtype=self.dtype)(codes)
         onward, back = (nn.RNN(nn.GRUCell(self.features, dtype=self.dtype)) for _ in range(2))
-        lengths = there.sum(-1).astype(jnp.int32)
+        lengths = is_code.sum(-1).astype(jnp.int32)
         both = nn.Bidirectional(onward, back)(embedded, seq_lengths=lengths)
-        return both * there[..., None].astype(both.dtype)
+        return both * is_code[..., None].astype(both.dtype)

@@ -1,6 +1,6 @@
-"""Heads: what is made of a state. They work on any leading axes."""
+"""Heads, which read a state [..., S] with any leading axes, and the fusion of glimpse and input."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -8,11 +8,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.modules.layers import relu_layers
+from attn_jax.modules.layers import View, relu_layers
 
 
 class Classifier(nn.Module):
-    """Logits [..., C] from a state [..., S], in float32."""
+    """Logits [..., C] from a state [..., S], in float32.
+
+    Attributes:
+      num_classes: C.
+      hidden: widths of ReLU layers before the linear one.
+      dtype: of the computation.
+    """
 
     num_classes: int
     hidden: Sequence[int] = ()
@@ -25,13 +31,15 @@ class Classifier(nn.Module):
 
 
 class Value(nn.Module):
-    """b = v(view(s)), [...] from [..., S]: the reward to expect.
+    """The expected reward v(view(s)), [...] from [..., S], in float32.
 
     Attributes:
-      view: what the regression may shape; by default the head alone, not the state.
+      view: applied to s first; by default it stops the gradient, so that the regression trains the
+        head alone.
+      dtype: of the computation.
     """
 
-    view: Callable[[Array], Array] = jax.lax.stop_gradient
+    view: View = jax.lax.stop_gradient
     dtype: Any = None
 
     @nn.compact
@@ -40,10 +48,11 @@ class Value(nn.Module):
 
 
 class Flat(nn.Module):
-    """Fuses by concatenation: the glimpse flattened, and the input of the moment, if any.
+    """Fusion by concatenation: the glimpse flattened, and the input of this step, if any.
 
     Attributes:
-      features: width of a ReLU layer over them; None: none.
+      features: width of a ReLU layer over them; None: no layer.
+      dtype: of the computation.
     """
 
     features: int | None = None

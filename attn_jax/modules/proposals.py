@@ -1,10 +1,11 @@
-"""Proposals: where might I look? The learned part of a mechanism.
+"""Proposals: where might I look? They are the learned part of a mechanism.
 
-Each has `prepare(x)`, once per input, and `__call__(memory, s)`, once per step, both batched.
+Each has `prepare(x)`, called once per input, and `__call__(memory, s)`, called once per step; both
+take batches.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
@@ -13,36 +14,37 @@ import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.modules.attend import Memory
-from attn_jax.modules.layers import relu_layers
+from attn_jax.modules.layers import View, full_view, relu_layers
 from attn_jax.ops import additive_scores, dot_scores, mask_scores, scaled_dot_scores
 from attn_jax.types import PyTree
 
-View = Callable[[Array], Array]
 
+@runtime_checkable
+class Squash(Protocol):
+    """Maps the mean of a location into [-1, 1]."""
 
-def everything(s: Array) -> Array:
-    """The view that hides nothing; `jax.lax.stop_gradient` is the one that detaches."""
-    return s
+    def __call__(self, mu: Array, /) -> Array: ...
 
 
 class _Unprepared(nn.Module):
-    """Nothing of it depends on x alone."""
+    """A proposal with nothing to prepare."""
 
     def prepare(self, x: Array) -> None:
-        """Nothing."""
+        """Return None: no part of the proposal depends on x alone."""
         del x
 
 
 class AdditiveScores(nn.Module):
-    """e_i = v . tanh(W_a a_i + W_h h + b), over items [L, D] or places [H, W, D].
+    """Additive scores e_i = v . tanh(W_a a_i + W_h h + b), of items [L, D] or places [H, W, D].
 
     Attributes:
       features: A, the width of the comparison.
       view: applied to s first.
+      dtype: of the computation.
     """
 
     features: int
-    view: View = everything
+    view: View = full_view
     dtype: Any = None
 
     def setup(self) -> None:
@@ -62,13 +64,15 @@ class AdditiveScores(nn.Module):
 
 
 class DotScores(_Unprepared):
-    """e_i = a_i . h, which have one width  (Luong et al. 2015, "dot"). It has no parameters.
+    """Dot products e_i = a_i . h of items and state, which have one width; without parameters.
+
+    Reference: Luong et al. 2015, "dot".
 
     Attributes:
       view: applied to s first.
     """
 
-    view: View = everything
+    view: View = full_view
 
     def __call__(self, memory: Memory, s: Array) -> Array:
         """e [B, L] or [B, H, W]; -inf where masked."""
@@ -76,13 +80,14 @@ class DotScores(_Unprepared):
 
 
 class BilinearScores(_Unprepared):
-    """e_i = a_i^T W h  (Luong et al. 2015, "general").
+    """Bilinear scores e_i = a_i^T W h  (Luong et al. 2015, "general").
 
     Attributes:
       view: applied to s first.
+      dtype: of the computation.
     """
 
-    view: View = everything
+    view: View = full_view
     dtype: Any = None
 
     @nn.compact
@@ -93,15 +98,16 @@ class BilinearScores(_Unprepared):
 
 
 class ScaledDotScores(nn.Module):
-    """e_i = (W_k a_i) . (W_q h) / sqrt(A)  (Vaswani et al. 2017, eq. 1).
+    """Scaled dot products e_i = (W_k a_i) . (W_q h) / sqrt(A)  (Vaswani et al. 2017, eq. 1).
 
     Attributes:
       features: A.
       view: applied to s first.
+      dtype: of the computation.
     """
 
     features: int
-    view: View = everything
+    view: View = full_view
     dtype: Any = None
 
     def setup(self) -> None:
@@ -119,18 +125,19 @@ class ScaledDotScores(nn.Module):
 
 
 class JointScores(_Unprepared):
-    """e = W tanh(U x + V h + b): scores of scalar items x [D], told apart by their place.
+    """Scores of scalar items x [D] by one network of all of them: e = W tanh(U x + V h + b).
 
-    The lecture's own form, e_t = g(x_t, s_{t-1}): the scores of vectors, which are shared between
-    places, would treat equal scalars alike.
+    This is the lecture's form, e_t = g(x_t, s_{t-1}). The other scores share their weights between
+    items, and would give equal scalars equal scores.
 
     Attributes:
       features: width of the tanh layer.
       view: applied to s first.
+      dtype: of the computation.
     """
 
     features: int
-    view: View = everything
+    view: View = full_view
     dtype: Any = None
 
     @nn.compact
@@ -145,15 +152,16 @@ class JointScores(_Unprepared):
 
 
 class StateScores(_Unprepared):
-    """e = W h_{t-1}: from the state alone  (Sharma et al. 2016).
+    """Scores of the state alone: e = W h_{t-1}  (Sharma et al. 2016).
 
     Attributes:
       shape: (L,) or (H, W).
       view: applied to s first.
+      dtype: of the computation.
     """
 
     shape: Sequence[int]
-    view: View = everything
+    view: View = full_view
     dtype: Any = None
 
     @nn.compact
@@ -164,26 +172,27 @@ class StateScores(_Unprepared):
 
 
 def _masked(scores: Array, mask: Array | None) -> Array:
-    return mask_scores(scores, mask)  # elementwise: a batch is masked as one example is
+    return mask_scores(scores, mask)  # elementwise, so that it takes a batch as well
 
 
 class Location(_Unprepared):
-    """mu = squash(MLP(view(s))), the mean of the next location, (x, y).
+    """The mean of the next location (x, y): mu = squash(MLP(view(s))).
 
     Attributes:
       hidden: widths of ReLU layers before the linear one; () as in the paper.
-      squash: to [-1, 1]: `jnp.tanh`, or a clip.
-      view: applied to s first; `jax.lax.stop_gradient` keeps the policy out of the core.
-      sigma: None: mu alone. A number: (mu, sigma) is proposed, sigma = that number times
-        exp(linear in the last layer), at first the number itself.
+      squash: maps into [-1, 1]; see `SQUASHES`.
+      view: applied to s first; with `jax.lax.stop_gradient` the policy does not train the core.
+      dtype: of the computation in the hidden layers.
+      sigma: None: mu alone is proposed. A number: (mu, sigma) is proposed, where sigma is that
+        number times exp(linear layer), and the number itself at first.
 
     Raises:
       ValueError: if sigma is not positive.
     """
 
     hidden: Sequence[int] = ()
-    squash: View = jnp.tanh
-    view: View = everything
+    squash: Squash = jnp.tanh
+    view: View = full_view
     dtype: Any = None
     sigma: float | None = None
 
@@ -197,22 +206,25 @@ class Location(_Unprepared):
         mu = self.squash(nn.Dense(2)(h))
         if self.sigma is None:
             return mu
-        grown = nn.Dense(2, kernel_init=nn.initializers.zeros, name="log_sigma")(h)
-        return mu, self.sigma * jnp.exp(grown)
+        log_growth = nn.Dense(2, kernel_init=nn.initializers.zeros, name="log_sigma")(h)
+        return mu, self.sigma * jnp.exp(log_growth)
 
 
 class Affine(_Unprepared):
-    """theta = A(s), a 2x3 matrix; at first the identity  (Jaderberg et al. 2015).
+    """An affine transform theta [2, 3] = A(s), at first `scale` times the identity.
+
+    Reference: Jaderberg et al. 2015.
 
     Attributes:
-      hidden: widths of ReLU layers before the last, which starts at zero weights.
-      scale: of the identity it starts from: below 1 it zooms in.
+      hidden: widths of ReLU layers before the last, whose weights start at zero.
+      scale: of the first transform; below 1 it zooms in.
       view: applied to s first.
+      dtype: of the computation in the hidden layers.
     """
 
     hidden: Sequence[int] = ()
     scale: float = 1.0
-    view: View = everything
+    view: View = full_view
     dtype: Any = None
 
     @nn.compact
@@ -225,7 +237,8 @@ class Affine(_Unprepared):
         return last(h.astype(jnp.float32)).reshape(-1, 2, 3)
 
 
-SQUASHES: Mapping[str, View] = {"tanh": jnp.tanh, "clip": lambda mu: jnp.clip(mu, -1, 1)}
+# name -> (mean of a location) -> the mean, in [-1, 1].
+SQUASHES: Mapping[str, Squash] = {"tanh": jnp.tanh, "clip": lambda mu: jnp.clip(mu, -1, 1)}
 
 
 @runtime_checkable
@@ -244,6 +257,7 @@ class MakeScores(Protocol):
     ) -> nn.Module: ...
 
 
+# name -> (features, view, dtype, places) -> a proposal of scores; those that need less ignore it.
 SCORES: Mapping[str, MakeScores] = {
     "additive": lambda features, view, dtype, places: AdditiveScores(features, view, dtype),
     "scaled_dot": lambda features, view, dtype, places: ScaledDotScores(features, view, dtype),

@@ -15,11 +15,12 @@ from attn_jax.types import Key, PyTree, Trace
 
 @runtime_checkable
 class MakeCell(Protocol):
-    """Makes a Linen cell of so many units."""
+    """Makes a Linen cell of `width` units."""
 
     def __call__(self, width: int, dtype: Any, /) -> nn.RNNCellBase: ...
 
 
+# name -> (width, dtype) -> cell; the gates of "gru" and "lstm" have Linen's defaults.
 CORES: Mapping[str, MakeCell] = {
     "relu": lambda width, dtype: nn.SimpleCell(width, activation_fn=nn.relu, dtype=dtype),
     "tanh": lambda width, dtype: nn.SimpleCell(width, activation_fn=jnp.tanh, dtype=dtype),
@@ -32,20 +33,20 @@ class Core(nn.Module):
     """s_t = f(W s_{t-1} + U x'_t): one Linen cell, or a stack of them.
 
     Attributes:
-      cells: each feeds the next; the last one's output is the state s.
+      cells: each is the input of the next; the output of the last is the state s.
     """
 
     cells: Sequence[nn.RNNCellBase]
 
     def zeros(self, batch: int) -> tuple[PyTree, Array]:
-        """(carry, s) of nothing seen yet."""
+        """(carry, s) before any input: zeros."""
         unused = jax.random.key(0)  # the cells' carries start as zeros
         carry = tuple(cell.initialize_carry(unused, (batch, 1)) for cell in self.cells)
         last = carry[-1]
         return carry, last[-1] if isinstance(last, tuple) else last  # an LSTM's is (c, h)
 
     def __call__(self, carry: PyTree, u: Array) -> tuple[PyTree, Array]:
-        """One moment: (carry, input [B, U]) -> (carry, s)."""
+        """Run one step: (carry, input [B, U]) -> (carry, s)."""
         after = []
         for cell, before in zip(self.cells, carry, strict=True):
             now, u = cell(before, u)
@@ -55,13 +56,13 @@ class Core(nn.Module):
 
 
 class Step(nn.Module):
-    """Attend, fuse what was seen with the input of this moment, one turn of the core.
+    """One step: attend, fuse the glimpse with the input of this step, run the core.
 
     Attributes:
       attend: the mechanism.
       fuse: (glimpse [B, ...], where, input [B, ...] | None) -> [B, U].
       core: the recurrence.
-      start: (x, zeros, mask) -> (core carry, s): what is known at first; None: zeros.
+      start: (x, zeros, mask) -> (core carry, s), the first state; None: zeros.
     """
 
     attend: Attend
@@ -70,11 +71,11 @@ class Step(nn.Module):
     start: nn.Module | None = None
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
-        """What depends on x alone, computed once."""
+        """Compute once what depends on x alone."""
         return self.attend.prepare(x, mask)
 
     def initial(self, x: Array, mask: Array | None = None) -> tuple[PyTree, PyTree]:
-        """(core carry, s_0)."""
+        """The first carry, (core carry, s_0)."""
         zeros = self.core.zeros(x.shape[0])
         return zeros if self.start is None else self.start(x, zeros, mask)
 
@@ -86,7 +87,7 @@ class Step(nn.Module):
         keys: Key | None,
         first: Array,
     ) -> tuple[tuple[PyTree, PyTree], Trace]:
-        """One moment: the new (core carry, s_t), and its trace with leaves [B, ...]."""
+        """Run one step: the new (core carry, s_t), and its trace with leaves [B, ...]."""
         core_carry, before = carry
         glimpse, selection = self.attend(memory, before, keys, first)
         core_carry, state = self.core(core_carry, self.fuse(glimpse, selection.where, inputs))
@@ -95,18 +96,19 @@ class Step(nn.Module):
 
 
 class Unroll(nn.Module):
-    """Scans any Step-like module over time.
+    """The scan of a step, or of any module like it, over time.
 
     The parameters are made by one plain step; the scan is `lax.scan` of a pure function over
     the unbound step.
 
     Attributes:
-      step: has `prepare`, `initial` and `__call__` as `Step`.
+      step: has `prepare`, `initial` and `__call__`, as `Step` does.
       num_steps: T.
-      x_axis: None: the input stands still. 1: it is a sequence [B, T, ...], one entry a step.
+      x_axis: None: all steps attend to the same input. 1: the input is a sequence [B, T, ...], of
+        which each step attends to one entry.
       remat: recompute a step's activations in the backward pass instead of keeping them.
-      unroll: how many steps are laid out in one turn of the loop: few, small ones run faster
-        without it, for more compile time.
+      unroll: how many steps one iteration of the loop holds; small steps run faster in fewer
+        iterations, for more compile time.
     """
 
     step: nn.Module
@@ -116,7 +118,7 @@ class Unroll(nn.Module):
     unroll: int = 1
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
-        """What depends on x alone: compute it once and share it between rollouts."""
+        """Compute what depends on x alone, once for all rollouts."""
         if self.x_axis is not None:
             self._check_length("x", x, self.x_axis)
         step: Any = self.step
@@ -134,11 +136,11 @@ class Unroll(nn.Module):
         Args:
           memory: of `prepare`.
           keys: [B, T]; None if nothing is sampled.
-          inputs: [B, T, ...], joined in one a step; None if there are none.
-          carry: of an earlier call, to go on from; None: a new rollout.
+          inputs: [B, T, ...], one for each step; None if there are none.
+          carry: the carry of an earlier call, to continue its rollout; None: a new rollout.
 
         Returns:
-          The carry, and what the step leaves behind (`Step`: its trace), leaves [B, T, ...].
+          The carry, and the second results of the steps (of `Step`, traces), leaves [B, T, ...].
 
         Raises:
           ValueError: if keys or inputs are of another length than T.
@@ -146,24 +148,24 @@ class Unroll(nn.Module):
         self._check_length("keys", keys)
         self._check_length("inputs", inputs)
         step: Any = self.step
-        # A literal: where the loop is laid out whole, XLA folds the choice between the two.
+        # A constant: where all steps are in one iteration, XLA folds the choice of start or not.
         first = np.arange(self.num_steps) == (0 if carry is None else -1)
         carry = step.initial(memory.x, memory.mask) if carry is None else carry
-        still, moving = (memory, None) if self.x_axis is None else (None, memory)
-        moments = (*_time_first((moving, inputs, keys)), first)
+        shared, sequence = (memory, None) if self.x_axis is None else (None, memory)
+        steps = (*_time_first((sequence, inputs, keys)), first)
         if self.is_initializing():
-            moving, *rest, now = jax.tree.map(lambda a: a[0], moments)
-            _, trace = step(carry, still or moving, *rest, jnp.asarray(now))
+            entry, *rest, is_first = jax.tree.map(lambda a: a[0], steps)
+            _, trace = step(carry, shared or entry, *rest, jnp.asarray(is_first))
             return carry, jax.tree.map(lambda a: _repeat(a, self.num_steps), trace)
         unbound, variables = step.unbind()
 
-        def body(carry: PyTree, moment: PyTree) -> tuple[PyTree, PyTree]:
-            moving, *rest = moment
-            return unbound.apply(variables, carry, still or moving, *rest)
+        def body(carry: PyTree, step_inputs: PyTree) -> tuple[PyTree, PyTree]:
+            entry, *rest = step_inputs
+            return unbound.apply(variables, carry, shared or entry, *rest)
 
         scanned: Callable = jax.checkpoint(body) if self.remat else body
         carry, trace = jax.lax.scan(
-            scanned, carry, moments, length=self.num_steps, unroll=self.unroll
+            scanned, carry, steps, length=self.num_steps, unroll=self.unroll
         )
         return carry, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), trace)
 
@@ -184,20 +186,20 @@ def _repeat(a: Array, steps: int) -> Array:
 
 
 def rollout_keys(key: Key, ids: Array, num_steps: int, rollout: int | Array = 0) -> Key:
-    """Keys [B, T] folded from (example id, rollout, time).
+    """Fold keys [B, T] from (example id, rollout, time).
 
-    They depend on an example's id, not on its place in the batch: neither what else is in the
-    batch nor how it is sharded changes a result.
+    They depend on an example's id, not on its place in the batch, so that neither the rest of the
+    batch nor its sharding changes a result.
 
     Args:
       key: one key.
       ids: [B], an integer that names each example.
       num_steps: T.
-      rollout: which of the Monte-Carlo rollouts, m.
+      rollout: m, the index of the Monte-Carlo rollout.
     """
 
-    def of_one(example: Array) -> Key:
-        mine = jax.random.fold_in(jax.random.fold_in(key, example), rollout)
-        return jax.vmap(lambda t: jax.random.fold_in(mine, t))(jnp.arange(num_steps))
+    def of_example(example: Array) -> Key:
+        of_rollout = jax.random.fold_in(jax.random.fold_in(key, example), rollout)
+        return jax.vmap(lambda t: jax.random.fold_in(of_rollout, t))(jnp.arange(num_steps))
 
-    return jax.vmap(of_one)(ids)
+    return jax.vmap(of_example)(ids)

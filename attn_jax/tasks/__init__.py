@@ -1,4 +1,4 @@
-"""Tasks: an objective, its metrics, and how a model is asked."""
+"""Tasks: objectives, their metrics, and rollouts of a model. All figures are fractions."""
 
 from attn_jax.tasks.classification import (
     REWARDS,

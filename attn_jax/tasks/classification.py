@@ -1,4 +1,4 @@
-"""Classification by glimpses: the objective, and how a policy is measured."""
+"""Classification by glimpses: rewards, rollouts, the objective, and class probabilities."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -28,15 +28,16 @@ def is_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Ar
 
 
 def probability_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
-    """R = p(y): what `is_right` would be on average if the class were drawn, as an action is."""
+    """R = p(y), the mean of `is_right` if the class were drawn from p."""
     return jnp.exp(-cross_entropy(logits, labels))
 
 
 def log_likelihood(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
-    """R = log p(y): credit ascends the bound E_l log p(y | l) <= log p(y)  (Ba et al. 2015)."""
+    """R = log p(y), with which credit ascends E_l log p(y | l) <= log p(y)  (Ba et al. 2015)."""
     return -cross_entropy(logits, labels)
 
 
+# name -> (logits [..., C], labels [...]) -> R [...].
 REWARDS: Mapping[str, Reward] = {
     "right": is_right,
     "probability": probability_right,
@@ -54,17 +55,20 @@ def rollouts(
     inputs: Array | None = None,
     answers: slice = slice(None),
 ) -> Outputs:
-    """`count` rollouts of each example, leaves [M, B, T, ...]; x is prepared once for all.
+    """Roll each example out `count` times; x is prepared once for all.
 
     Args:
-      model: a `RecurrentClassifier`.
-      variables: its variables.
-      x: inputs.
-      key: one key; each choice's is folded from (example id, rollout, time).
-      ids: names of the examples.
+      model: a `RecurrentClassifier` or `Seq2Seq`.
+      variables: of the model.
+      x: [B, ...].
+      key: one key; that of each choice is folded from (example id, rollout, time).
+      ids: an integer that names each example.
       count: M.
-      inputs: [B, T, ...], joined in one a step.
-      answers: the steps that are classified.
+      inputs: [B, T, ...], one for each step; None if there are none.
+      answers: the steps whose logits are returned.
+
+    Returns:
+      The outputs, leaves [M, B, T, ...].
     """
     memory = model.apply(variables, x, method="prepare")
 
@@ -86,21 +90,23 @@ def objective(
     weights: Weights = Weights(),  # noqa: B008 - a constant
     greedy: Outputs | None = None,
 ) -> tuple[Float[Array, ""], tuple[dict[str, Array], PyTree]]:
-    """The loss to minimise, one for every mechanism: a soft one's credit is zero.
+    """Compute the loss to minimise, which is the same for every mechanism.
 
         loss = -log p(y) - w_pi sum_t (R - b_t) log p(l_t | s_{t-1}) + w_v mean_t (R - b_t)^2
-               - w_H mean_t H_t,   R of the class read off the last state
+               - w_H mean_t H_t,   R of the class after the last step
+
+    The credit of a soft mechanism is zero.
 
     Args:
       outputs: of `rollouts`, leaves [M, B, T, ...].
       labels: y.
       estimator: credits the choices.
       baseline: what R is compared with.
-      baseline_state: the baseline's.
-      reward: (logits [M, B, C], labels [M, B]) -> R [M, B], constant to the gradient.
+      baseline_state: of the baseline.
+      reward: (logits [M, B, C], labels [M, B]) -> R [M, B], without a gradient.
       weights: of the terms.
       greedy: one rollout at the estimator's mode, leaves [1, B, T, ...], for a baseline that takes
-        "greedy".
+        "greedy"; None otherwise.
 
     Returns:
       The loss, its terms and figures by name ("error" is the fraction of rollouts whose class is
@@ -134,6 +140,6 @@ def objective(
 def probabilities(
     model: Any, variables: PyTree, x: Array, key: Key, ids: Array, count: int
 ) -> Float[Array, "B T C"]:
-    """Class probabilities after each glimpse, averaged over `count` rollouts."""
+    """Average the class probabilities after each step over `count` rollouts; see `rollouts`."""
     outputs = rollouts(model, variables, x, key, ids, count)
     return jax.nn.softmax(outputs.logits).mean(0)

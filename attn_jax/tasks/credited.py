@@ -1,4 +1,4 @@
-"""What every objective adds to its likelihood: credit, the baseline's regression, entropy."""
+"""The terms that every objective adds to its likelihood: credit, regression, entropy."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,13 @@ from attn_jax.types import Baseline, Estimator, PyTree
 
 
 class Weights(NamedTuple):
-    """What each term counts for beside the cross-entropy, which counts 1."""
+    """The weights of an objective's terms; that of the cross-entropy is 1.
+
+    Attributes:
+      policy: of the credit.
+      value: of the baseline's regression.
+      entropy: of the policy's entropy, which is raised.
+    """
 
     policy: float = 1.0
     value: float = 1.0
@@ -27,15 +33,19 @@ def credited(
     baseline_state: PyTree,
     weights: Weights,
 ) -> tuple[dict[str, Array], PyTree]:
-    """- w_pi sum_t (R_t - b_t) log p(l_t | s_{t-1}), w_v mean_t (R_t - b_t)^2, - w_H mean_t H_t.
+    """Compute the terms of credit, of the baseline's regression, and of entropy.
+
+        policy = -w_pi sum_t (R_t - b_t) log p(l_t | s_{t-1})
+        value = w_v mean_t (R_t - b_t)^2,   entropy = -w_H mean_t H_t
 
     Args:
       outputs: of `rollouts`, leaves [M, B, T, ...].
-      rewards: R_t, constant to the gradient.
-      greedy: those of a rollout at the estimator's mode, for a baseline that takes "greedy".
+      rewards: R_t, without a gradient.
+      greedy: the rewards of a rollout at the estimator's mode, for a baseline that takes "greedy";
+        None otherwise.
       estimator: credits the choices.
-      baseline: what R is compared with.
-      baseline_state: the baseline's.
+      baseline: what R_t is compared with.
+      baseline_state: of the baseline.
       weights: of the terms.
 
     Returns:

@@ -1,19 +1,19 @@
-"""Figures with their uncertainty."""
+"""Means and proportions with their 95 % intervals."""
 
 import math
 
 import numpy as np
 from jaxtyping import Shaped
 
-_Z = 1.959963984540054  # of a two-sided 95 % interval
+_Z = 1.959963984540054  # the normal quantile of a two-sided 95 % interval
 
 
 def wilson(count: int, total: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a proportion, as (low, high) in [0, 1].
+    """Compute the 95 % Wilson score interval of a proportion, as (low, high) in [0, 1].
 
     Args:
-      count: how many of `total` had the property.
-      total: at least 1.
+      count: the number of successes.
+      total: the number of trials, at least 1.
 
     Raises:
       ValueError: unless 0 <= count <= total and total >= 1.
@@ -33,12 +33,12 @@ def wilson(count: int, total: int) -> tuple[float, float]:
 
 
 def clustered(values: Shaped[np.ndarray, "N K"]) -> tuple[float, float, float]:
-    """A mean with its 95 % interval where the values of a row belong together: (mean, low, high).
+    """Compute a mean of clustered values with its 95 % interval, as (mean, low, high).
 
         mean +- 1.96 s / sqrt(N),   s the standard deviation of the N row means
 
     Args:
-      values: K of each of N independent things, N at least 2; differences may be negative.
+      values: a row of K values for each of N independent clusters, N at least 2.
 
     Raises:
       ValueError: for fewer than two rows.

@@ -1,4 +1,4 @@
-"""Text to text: the objective, and how answers and alignments are judged."""
+"""Sequence to sequence: the objective, and the errors of texts and alignments."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from attn_jax.types import Baseline, Estimator, PyTree
 
 
 def to_go(rewards: Float[Array, "*n T"]) -> Float[Array, "*n T"]:
-    """R_t = sum_{t' >= t} r_t': a choice is credited with what came of it, not what went before.
+    """Compute rewards to go, R_t = sum_{t' >= t} r_t': a choice is credited with later rewards.
 
     >>> to_go(jnp.array([1.0, 2.0, 3.0])).tolist()
     [6.0, 5.0, 3.0]
@@ -33,21 +33,21 @@ def sequence_objective(
     weights: Weights = Weights(),  # noqa: B008 - a constant
     greedy: Outputs | None = None,
 ) -> tuple[Float[Array, ""], tuple[dict[str, Array], PyTree]]:
-    """The loss to minimise under teacher forcing, one for every mechanism over items.
+    """Compute the loss to minimise under teacher forcing, the same for every mechanism over items.
 
         loss = -sum_t log p(y_t | y_<t, l_<=t) + the terms of `credited`, R_t the reward to go
 
     Args:
-      outputs: of `rollouts` fed with the targets `shifted`, leaves [M, B, T, ...].
+      outputs: of `rollouts` whose inputs are the targets `shifted`, leaves [M, B, T, ...].
       targets: y.
       estimator: credits the choices.
       baseline: what R_t is compared with.
-      baseline_state: the baseline's.
+      baseline_state: of the baseline.
       reward: (logits [M, B, T, V], targets [M, B, T]) -> r_t [M, B, T], of one token. With the log
         likelihood, credit ascends the bound E_l log p(y | l) <= log p(y).
       weights: of the terms.
       greedy: one rollout at the estimator's mode, leaves [1, B, T, ...], for a baseline that takes
-        "greedy".
+        "greedy"; None otherwise.
 
     Returns:
       The loss, its terms and figures by name ("error" is the fraction of texts that are not
@@ -79,14 +79,14 @@ def sequence_objective(
 def misaligned(
     where: Float[np.ndarray, "N T L"], spans: Int[np.ndarray, "N T 2"]
 ) -> tuple[Bool[np.ndarray, "N T"], Bool[np.ndarray, "N T"]]:
-    """Whether each token's heaviest item lies outside the span that decides it.
+    """Tell for each token whether its heaviest item lies outside the span that determines it.
 
     Args:
       where: weights, or one-hots.
-      spans: [start, end) of each token; an empty one means that nothing decides it.
+      spans: [start, end) for each token; an empty one if no items determine it.
 
     Returns:
-      (outside, counted): which are outside, and which have a span at all.
+      (outside, counted): which tokens' items lie outside, and which tokens have a span.
 
     >>> misaligned(np.eye(3)[None], np.array([[[0, 1], [2, 3], [0, 0]]]))[0].tolist()
     [[False, True, False]]

@@ -22,7 +22,7 @@ from attn_jax.modules import (
     Step,
     Unroll,
     Value,
-    everything,
+    full_view,
     rollout_keys,
 )
 from attn_jax.tasks import objective, rollouts
@@ -149,7 +149,7 @@ def classifier_of(attend: Attend) -> RecurrentClassifier:
 SOFT_ITEMS = classifier_of(Attend(AdditiveScores(4), estimators.expectation(), ops.weighted_sum()))
 TRANSFORMER = classifier_of(Attend(Affine(), estimators.identity(), ops.affine(4)))
 REACH = {
-    "ram": (small_ram(view=everything), GAUSSIAN, HARD),
+    "ram": (small_ram(view=full_view), GAUSSIAN, HARD),
     "ram, detached": (small_ram(view=jax.lax.stop_gradient), GAUSSIAN, DETACHED),
     "item soft": (SOFT_ITEMS, estimators.expectation(), SOFT),
     "transformer": (TRANSFORMER, estimators.identity(), SOFT),
