@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_jax import check_fit, estimators, ops
+from attn_jax import baselines, check_fit, estimators, ops
 from attn_jax.estimators import MEMBERS
 from attn_jax.fit import estimators_that_give, reads_that_take
-from attn_jax.types import Estimator, Read, Tag
+from attn_jax.modules import SCORES, JointScores, full_view
+from attn_jax.types import Baseline, Estimator, Read, Tag
 from tests import members
-from tests.members import ESTIMATORS, READS, SPREADS, WRAPPED
+from tests.members import ESTIMATORS, MECHANISMS, READS, SPREADS, WRAPPED
 
 BATCH, IMAGE = 2, (5, 6, 3)
 PROPOSALS = {
@@ -52,8 +53,16 @@ def makers(module, kind):
 def test_the_tables_hold_every_constructor_of_their_rooms():
     assert makers(estimators, Estimator) == set(MEMBERS) | set(WRAPPED)
     assert makers(ops, Read) == set(ops.READS)
+    assert makers(baselines, Baseline) == set(baselines.BASELINES)
     assert set(ops.READS) <= set(ops.__all__)
     assert set(MEMBERS) <= set(estimators.__all__)
+
+
+def test_every_proposal_of_scores_has_a_name():
+    """But for `JointScores`, whose items are scalars."""
+    named = {type(make(4, full_view, None, (5,))) for make in SCORES.values()}
+    ours = {type(propose) for propose, read, *_ in MECHANISMS.values() if fits("uniform", read)}
+    assert named == ours - {JointScores}
 
 
 @pytest.mark.parametrize("name", MEMBERS)

@@ -1,4 +1,4 @@
-"""A closed loop says what it would say if it were told its own words."""
+"""A closed loop decodes the same when its own tokens are given to it as targets."""
 
 import flax.linen as nn
 import jax
@@ -33,27 +33,28 @@ def model_and_variables() -> tuple:
     return model, jax.tree.map(lambda a: 2 * a, variables)  # apart from one another
 
 
-def said_of(outputs: Outputs) -> Array:
+def decoded_tokens(outputs: Outputs) -> Array:
     return outputs.logits.argmax(-1)
 
 
-def test_what_it_says_is_fed_back(model_and_variables: tuple):
+def test_each_decoded_token_is_the_next_input(model_and_variables: tuple):
     model, variables = model_and_variables
     free = jax.jit(model.apply)(variables, CODES)
     assert free.logits.shape == (2, STEPS, TOKENS)
-    told = jax.jit(model.apply)(variables, CODES, None, shifted(said_of(free), TOKENS))
-    np.testing.assert_allclose(told.logits, free.logits, rtol=1e-5, atol=1e-6)
+    inputs = shifted(decoded_tokens(free), TOKENS)
+    teacher_forced = jax.jit(model.apply)(variables, CODES, None, inputs)
+    np.testing.assert_allclose(teacher_forced.logits, free.logits, rtol=1e-5, atol=1e-6)
 
 
-def test_a_token_that_is_given_is_what_is_fed(model_and_variables: tuple):
+def test_a_given_token_is_the_next_input(model_and_variables: tuple):
     model, variables = model_and_variables
-    said = said_of(jax.jit(model.apply)(variables, CODES))
-    changed = said.at[:, 1].set((said[:, 1] + 1) % TOKENS)
+    tokens = decoded_tokens(jax.jit(model.apply)(variables, CODES))
+    changed = tokens.at[:, 1].set((tokens[:, 1] + 1) % TOKENS)
     one, other = (
-        jax.jit(model.apply)(variables, CODES, None, shifted(tokens, TOKENS)).logits
-        for tokens in (said, changed)
+        jax.jit(model.apply)(variables, CODES, None, shifted(given, TOKENS)).logits
+        for given in (tokens, changed)
     )
-    np.testing.assert_array_equal(one[:, :2], other[:, :2])  # before it was heard
+    np.testing.assert_array_equal(one[:, :2], other[:, :2])  # before it is an input
     assert (jnp.abs(one[:, 2] - other[:, 2]).max(-1) > 1e-4).all()
 
 

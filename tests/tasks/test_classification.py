@@ -11,12 +11,12 @@ from attn_jax import baselines, estimators
 from attn_jax.models import Outputs
 from attn_jax.modules import rollout_keys
 from attn_jax.tasks import (
+    REWARDS,
     Weights,
     is_right,
     log_likelihood,
     objective,
     probabilities,
-    probability_right,
     rollouts,
 )
 from attn_jax.types import Selection, Trace
@@ -158,17 +158,18 @@ def test_the_keys_of_rollout_m_are_those_folded_from_m():
         np.testing.assert_array_equal(logits[m], alone)
 
 
-@pytest.mark.parametrize(
-    ("reward", "expected"),
-    [
-        (is_right, [1.0, 0.0]),
-        (probability_right, [0.75, 0.25]),
-        (log_likelihood, [np.log(0.75), np.log(0.25)]),
-    ],
-)
-def test_rewards_of_the_answer(reward, expected):
+EXPECTED_REWARDS = {
+    "right": [1.0, 0.0],
+    "probability": [0.75, 0.25],
+    "log_likelihood": [np.log(0.75), np.log(0.25)],
+}
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_rewards_of_the_answer(name):
     logits = jnp.log(jnp.array([[0.75, 0.25], [0.75, 0.25]]))
-    np.testing.assert_allclose(reward(logits, jnp.array([0, 1])), expected, rtol=1e-6)
+    rewards = REWARDS[name](logits, jnp.array([0, 1]))
+    np.testing.assert_allclose(rewards, EXPECTED_REWARDS[name], rtol=1e-6)
 
 
 def test_a_reward_is_constant_to_the_gradient():

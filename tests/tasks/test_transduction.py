@@ -1,4 +1,4 @@
-"""The objective over texts is the exact gradient on average; alignments are judged by spans."""
+"""The objective over texts gives the exact gradient on average; alignments are held to spans."""
 
 import itertools
 from typing import Any
@@ -25,7 +25,7 @@ PATHS = jnp.array(list(itertools.product(range(3), repeat=2)))  # of two choices
 
 
 def chosen_by_hand(place: Array, scores: Array) -> Selection:
-    """A choice that is handed over in the place of a key."""
+    """The choice of `place`, which is given instead of a key."""
     chosen = jax.nn.one_hot(place, 3)
     log_p = masked_log_softmax(scores)
     return Selection(chosen, jnp.exp(log_p), log_p[place], jnp.zeros(()))
@@ -96,15 +96,15 @@ def test_the_policy_gradient_is_unbiased(model_and_variables: tuple, baseline: s
 def test_a_text_is_right_only_as_a_whole(model_and_variables: tuple):
     model, variables = model_and_variables
     outputs = along(model, variables, PATHS[0])
-    said = outputs.logits[0].argmax(-1)
+    decoded = outputs.logits[0].argmax(-1)
 
     def error(targets: Array) -> float:
         kinds = {"estimator": categorical(), "baseline": baselines.zero()}
         _, (figures, _) = sequence_objective(outputs, targets, **kinds)
         return float(figures["error"])
 
-    assert error(said) == 0
-    assert error(said.at[0, 1].set((said[0, 1] + 1) % 3)) == 1
+    assert error(decoded) == 0
+    assert error(decoded.at[0, 1].set((decoded[0, 1] + 1) % 3)) == 1
 
 
 def test_only_what_a_span_decides_is_judged():
