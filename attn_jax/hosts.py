@@ -115,6 +115,18 @@ def describe() -> str:
     return f"{jax.device_count()} {jax.devices()[0].device_kind} device(s){processes}"
 
 
+def check_batch(batch: int) -> None:
+    """Refuse a batch that cannot be split over the devices.
+
+    Raises:
+      ValueError: naming both numbers.
+    """
+    devices, processes = jax.device_count(), jax.process_count()
+    if batch % devices:
+        over = f"{devices} devices" + (f" of {processes} processes" if processes > 1 else "")
+        raise ValueError(f"train.batch must divide over {over}; got {batch}")
+
+
 def wait(name: str) -> None:
     """Wait until every process has come here."""
     if jax.process_count() > 1:
@@ -241,7 +253,9 @@ def leave(status: int, together: bool) -> None:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error means that another process has ended."""
+    """Whether an error, or what caused it, means that another process has ended."""
+    while error.__cause__:
+        error = error.__cause__
     return jax.distributed.is_initialized() and any(
         sign in str(error) for sign in ("Gloo", "NCCL", "coordination service", "heartbeat")
     )

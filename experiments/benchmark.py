@@ -12,7 +12,6 @@ import time
 
 _STARTED = time.time()
 
-import json  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -37,7 +36,7 @@ def main() -> None:
 
 
 def _kernels() -> None:
-    from attn_jax.records import write_atomically
+    from attn_jax.records import write_atomically, write_json
     from attn_jax.yardsticks.kernels_table import benchmark_kernels
 
     table, plain, png = benchmark_kernels(sweep=_WHAT.value == "sweep")
@@ -45,21 +44,21 @@ def _kernels() -> None:
     if _OUTPUT.value:
         output = Path(_OUTPUT.value)
         with cli.writing(_OUTPUT.value):
-            write_atomically(output, json.dumps(plain, indent=2) + "\n")
+            write_json(output, plain)
             write_atomically(output.with_suffix(".md"), table)
             if png:
                 write_atomically(output.with_suffix(".png"), png)
 
 
 def _step() -> None:
-    from attn_jax.records import write_atomically
+    from attn_jax.records import write_json
     from attn_jax.studies.step_time import benchmark, lines
 
     figures = benchmark(_CONFIG.value.to_dict(), _CALLS.value, _STARTED)
     print("\n".join(lines(figures)))
     if _OUTPUT.value:
         with cli.writing(_OUTPUT.value):
-            write_atomically(Path(_OUTPUT.value), json.dumps(figures, indent=2) + "\n")
+            write_json(Path(_OUTPUT.value), figures)
 
 
 if __name__ == "__main__":

@@ -51,25 +51,29 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _guarded(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except KeyboardInterrupt:
+        _leave(130, f"interrupted; {_AGAIN}")
+    except Exception as error:
+        ending = _ending(error)
+        if ending is None:  # a bug: the traceback is for whoever mends it
+            raise
+        _leave(*ending)
+
+
+def _ending(error: Exception) -> tuple[int, str] | None:
+    """The exit status and the line of an error; None of one that nobody expects."""
     from attn_jax import hosts
     from attn_jax.errors import Diverged, Stopped, UserError
 
-    try:
-        main()
-    except UserError as error:
-        _leave(2, _one_line(error))
-    except Diverged as error:
-        _leave(1, _one_line(error))
-    except Stopped as error:
-        _leave(143, _one_line(error))
-    except ModuleNotFoundError as error:
-        _leave(2, f"{_one_line(error)}; pip install 'attn_jax[experiments]'")
-    except Exception as error:
-        if not hosts.is_lost(error):
-            raise
-        _leave(75, f"another process of this run has ended; {_AGAIN}")
-    except KeyboardInterrupt:
-        _leave(130, f"interrupted; {_AGAIN}")
+    line = _one_line(error)
+    if hosts.is_lost(error):
+        return 75, f"another process of this run has ended; {_AGAIN}"
+    if isinstance(error, ModuleNotFoundError):
+        return 2, f"{line}; pip install 'attn_jax[experiments]'"
+    statuses = {UserError: 2, Diverged: 1, Stopped: 143}
+    return next(((one, line) for kind, one in statuses.items() if isinstance(error, kind)), None)
 
 
 def field_lines(sections: type, config: Mapping[str, Any]) -> Iterator[str]:

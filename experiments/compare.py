@@ -5,7 +5,6 @@ python -m experiments.compare --workdir=runs/square --seeds=0 --jobs=2
 Finished runs are kept. It writes compare.md, compare.json and compare.png into the workdir.
 """
 
-import json
 from pathlib import Path
 
 from absl import flags
@@ -24,7 +23,7 @@ _EXTRA = flags.DEFINE_multi_string("set", [], "An override for all runs: --set=t
 def main() -> None:
     """Train what is not finished yet, then test all of it."""
     from attn_jax.errors import UserError
-    from attn_jax.records import write_atomically
+    from attn_jax.records import write_atomically, write_json
     from attn_jax.studies.compare import Cell, compare
     from configs.taxonomy import CONTROLS
 
@@ -49,7 +48,7 @@ def main() -> None:
     table, plain, png = compare(cells, CONTROLS)
     with cli.writing(str(workdir)):
         write_atomically(workdir / "compare.md", table)
-        write_atomically(workdir / "compare.json", json.dumps(plain, indent=2) + "\n")
+        write_json(workdir / "compare.json", plain)
         write_atomically(workdir / "compare.png", png)
     print(table)
 

@@ -3,7 +3,6 @@
 python -m experiments.evaluate --workdir=runs/ram_mnist [--source=tfds --path=…]
 """
 
-import json
 from pathlib import Path
 
 from absl import flags
@@ -22,7 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures 
 
 def main() -> None:
     """Print the figures with their intervals."""
-    from attn_jax.records import write_atomically
+    from attn_jax.records import write_json
     from attn_jax.runs.evaluate import evaluate
 
     measured, results = evaluate(
@@ -36,7 +35,7 @@ def main() -> None:
     print("\n".join(measured.lines))
     if _OUTPUT.value:
         with cli.writing(_OUTPUT.value):
-            write_atomically(Path(_OUTPUT.value), json.dumps(results, indent=2) + "\n")
+            write_json(Path(_OUTPUT.value), results)
 
 
 if __name__ == "__main__":

@@ -236,7 +236,8 @@ def test_parameters_are_made_in_modules_alone(room):
 
 @pytest.mark.parametrize("path", sources("configs"), ids=lambda p: p.name)
 def test_configs_import_only_configs(path):
-    assert {name.split(".")[0] for name in imports(path)} <= {"ml_collections", "configs", "collections"}
+    allowed = {"ml_collections", "configs", "collections"}
+    assert {name.split(".")[0] for name in imports(path)} <= allowed
 
 
 @pytest.mark.parametrize("folder", ["attn_jax", "configs", "experiments", "tests"])

@@ -28,7 +28,6 @@ class Credited(Train):
     entropy_weight: float = field("of the entropy of choices, which the loss lowers by it")
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.baseline == "leave_one_out" and self.rollouts < 2:
             raise ValueError(
                 "train.baseline=leave_one_out needs train.rollouts of at least 2; got 1"

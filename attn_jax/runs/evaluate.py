@@ -45,7 +45,8 @@ def evaluate(
     differ = fields.differences(loaded.facts, facts, ("in the run", "here"))
     if differ:
         raise UserError(f"the run was trained on other data: {'; '.join(differ)}")
-    measured = experiment.measure(loaded.state, split)
+    with as_user_errors():
+        measured = experiment.measure(loaded.state, split)
     results: dict[str, Any] = {
         "step": loaded.step,
         "split": split,

@@ -1,6 +1,5 @@
 """The end of a run: test once, on the best checkpoint; draw; report; result.json last."""
 
-import json
 import shlex
 import sys
 import time
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax import hosts, viz
-from attn_jax.records import is_fraction, read_metrics, versions, write_atomically
+from attn_jax.records import is_fraction, read_metrics, versions, write_atomically, write_json
 from attn_jax.training.run import Run
 from attn_jax.training.state import TrainState
 
@@ -58,7 +57,7 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
         "wall_seconds": round(time.time() - run.started, 3),
         "resumed_from": run.notes["resumed_from"],
     }
-    write_atomically(run.workdir / "result.json", json.dumps(results, indent=2) + "\n")
+    write_json(run.workdir / "result.json", results)
     run.progress.say(f"report: {report}  ({results['wall_seconds']:.0f} s in all)")
 
 

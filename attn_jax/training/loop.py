@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import jax
 
 from attn_jax import fields, hosts
 from attn_jax.errors import Stopped, UserError, as_user_errors, check_installed
-from attn_jax.records import Row
+from attn_jax.records import Row, write_json
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment, System
 from attn_jax.training.finish import finish
 from attn_jax.training.guards import Terminated, check_finite
-from attn_jax.training.run import Run, check_workdir, finished, write_config
+from attn_jax.training.run import Run, check_workdir, finished
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state, make_update, many
@@ -54,6 +54,7 @@ def train(
             return workdir / "report.html"
         drawing = ["matplotlib", "PIL"] if settings.log.pictures else []
         check_installed(*drawing, *(["tensorboardX"] if settings.log.tensorboard else []))
+        hosts.check_batch(settings.train.batch)
         # Everything that can refuse a config, before anything is written.
         experiment = system.prepare(settings)
         split = settings.train.state == "sharded"
@@ -62,7 +63,7 @@ def train(
         (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
         run, state = _begin(workdir, settings, experiment, state, started)
         if hosts.is_first():
-            write_config(workdir, config)
+            write_json(workdir / "config.json", config)
         try:
             state = _train(run, state)
         finally:
@@ -102,7 +103,7 @@ def _train(run: Run, state: TrainState) -> TrainState:
     step, saved = int(state.step), time.monotonic()
     with ExitStack() as stack:
         terminated = stack.enter_context(Terminated())
-        outputs = [stack.enter_context(one) for one in _outputs(run, step)]
+        outputs = [stack.enter_context(closing(one)) for one in _outputs(run, step)]
         ahead = stack.enter_context(Ahead(run))
         advance = make_advance(run, ahead, state)
         while step < steps:

@@ -1,6 +1,5 @@
 """A run and its folder: new, half done, finished, or another run's; what it knows of itself."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 
 from attn_jax.errors import UserError, first_line
 from attn_jax.fields import differences
-from attn_jax.records import read_json, write_atomically
+from attn_jax.records import read_json
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment
 from attn_jax.training.settings import Settings
@@ -84,11 +83,6 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
     differ = [one for one in differences(before, config) if not _MAY_CHANGE.match(one)]
     if differ:
         raise UserError(f"{workdir} holds a run of another config: {'; '.join(differ)}")
-
-
-def write_config(workdir: Path, config: Mapping[str, Any]) -> None:
-    """Write the config.json that a later command in this folder is held to."""
-    write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
 
 
 def finished(workdir: Path, steps: int) -> bool:

@@ -1,7 +1,5 @@
 """The sections of a config that the engine reads; a system's own sections extend them."""
 
-import jax
-
 from attn_jax.fields import field, section
 from attn_jax.training.optimizer import Optimizer
 
@@ -18,13 +16,6 @@ class Train:
         "whether each device holds the whole train state or a part of it",
         names=("replicated", "sharded"),
     )
-
-    def __post_init__(self) -> None:
-        devices = jax.device_count()
-        if self.batch % devices:
-            processes = jax.process_count()
-            over = f"{devices} devices" + (f" of {processes} processes" if processes > 1 else "")
-            raise ValueError(f"train.batch must divide over {over}; got {self.batch}")
 
 
 @section

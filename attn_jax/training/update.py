@@ -1,6 +1,7 @@
 """One update, and many of them in one call."""
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +15,8 @@ from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState, averaged
 from attn_jax.types import PyTree
 
-
-@runtime_checkable
-class Update(Protocol):
-    """One or more updates: a pure function."""
-
-    def __call__(
-        self, state: TrainState, resident: PyTree, fed: PyTree
-    ) -> tuple[TrainState, dict[str, Array]]:
-        """(the next state, figures by name)."""
-        ...
+# (state, resident, fed) -> (the next state, figures by name)
+Update = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, dict[str, Array]]]
 
 
 def _optimizer(settings: Settings) -> tuple[optax.GradientTransformation, Schedule]:

@@ -25,10 +25,8 @@ class Metrics:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
-    def __enter__(self) -> "Metrics":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
@@ -47,10 +45,8 @@ class TensorBoard:
             if name != "step":
                 self._writer.add_scalar(name, value, step)
 
-    def __enter__(self) -> "TensorBoard":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def close(self) -> None:
+        """Write what is left, and close the file."""
         self._writer.close()
 
 

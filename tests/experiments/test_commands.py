@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from attn_jax import viz
-from attn_jax.studies import compare
+from attn_jax.studies import attention_101, compare, step_time
 from attn_jax.studies.sweep import table
 from experiments.cells import told, train_all
 from tests.tiny import ROOT, files, result

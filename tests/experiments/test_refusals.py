@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attn_jax.training import settings
+from attn_jax import hosts
 from tests.tiny import files, write_npz
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -38,7 +38,7 @@ UNKNOWN = {
     "compute.dtype": ("float31", r"float32, bfloat16; got 'float31'; did you mean 'float32'\?"),
     "optimizer.name": ("adm", r"adam, adamw, sgd, rmsprop; got 'adm'; did you mean 'adam'\?"),
     "optimizer.schedule": ("cosin", r"constant, linear, cosine; got 'cosin'; .*'cosine'\?"),
-    "train.baseline": ("learned", r"learned_value, .*got 'learned'; did you mean 'learned_value'"),
+    "train.baseline": ("learned", r".*learned_value.*got 'learned'; did you mean 'learned_value'"),
     "train.reward": ("rigth", r"right, probability, log_.*got 'rigth'; did you mean 'right'\?"),
     "data.source": (
         "npy",
@@ -186,12 +186,16 @@ def test_a_workdir_that_cannot_be_one(run: Run, tiny_flags: list[str], tmp_path:
         refuses(run, [*tiny_flags, f"--workdir={workdir}"], message, tmp_path)
 
 
+@pytest.mark.parametrize(("processes", "over"), [(1, "3 devices"), (2, "3 devices of 2 processes")])
 def test_a_batch_that_does_not_divide_over_the_devices(
-    run: Run, tiny_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(settings.jax, "device_count", lambda: 3)
+    run: Run, tiny_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    processes: int, over: str,
+):  # fmt: skip
+    monkeypatch.setattr(hosts.jax, "device_count", lambda: 3)
+    monkeypatch.setattr(hosts, "exchange", lambda text: [text])
+    monkeypatch.setattr(hosts.jax, "process_count", lambda: processes)
     args = [*tiny_flags, f"--workdir={tmp_path}/run"]
-    refuses(run, args, r"train.batch must divide over 3 devices; got 8", tmp_path)
+    refuses(run, args, rf"train.batch must divide over {over}; got 8", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +207,11 @@ def test_a_missing_optional_package_is_named_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
     monkeypatch.setitem(sys.modules, package, None)
-    for name in [
-        one for one in sys.modules if one.startswith(("attn_jax.training", "attn_jax.data"))
-    ]:
+    for name in [one for one in sys.modules if one.startswith("attn_jax.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.data.source={source}"]
+    args.append("--config.log.pictures=True")
     if source == "embedded":
         args = [arg for arg in args if "data.path" not in arg]
     refuses(run, args, rf"{package.split('.')[0]}.*attn_jax\[experiments\]", tmp_path)

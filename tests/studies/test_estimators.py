@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from attn_jax.errors import UserError
-from attn_jax.laboratory import choices, measure, rows
+from attn_jax.laboratory import candidates, choice_problem, measure
 from attn_jax.runs.load import load
 from attn_jax.studies import estimators as laboratory
 from attn_jax.studies import variance
@@ -22,9 +22,14 @@ from tests.tiny import train
 def test_the_table_the_figures_and_the_plot_are_written(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    problems = {"5 items, twice": lambda: choices((2,), 2), "one": lambda: choices((2,), 1)}
+    problems = {
+        "5 items, twice": lambda: choice_problem((2,), 2),
+        "one": lambda: choice_problem((2,), 1),
+    }
     monkeypatch.setattr(laboratory, "PROBLEMS", problems)
-    monkeypatch.setattr(laboratory, "rows", lambda problem: itertools.islice(rows(problem), 9))
+    monkeypatch.setattr(
+        laboratory, "candidates", lambda problem: itertools.islice(candidates(problem), 9)
+    )
     monkeypatch.setattr(laboratory, "measure", lambda *args, **_: measure(*args, tolerance=1.0))
     monkeypatch.setattr(laboratory, "location_variance", lambda _: location_variance(_, count=3))
     said: list[str] = []

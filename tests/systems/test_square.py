@@ -71,7 +71,9 @@ def test_a_control_of_another_kind_is_refused(square_of: Callable[..., ConfigDic
 
 def test_items_have_no_place(square_of: Callable[..., ConfigDict]):
     config = square_of("location_hard", mechanism__as_items=True)
-    with pytest.raises(ValueError, match="items have no place; model.read must be weighted_sum"):
+    with pytest.raises(
+        ValueError, match="items have no place; mechanism.read must be weighted_sum"
+    ):
         wired(config)
 
 

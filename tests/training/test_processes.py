@@ -30,7 +30,7 @@ def config(data: Path) -> ConfigDict:
         train__batch=32,
         train__steps_per_call=2,
         train__checkpoint_seconds=0.0,
-        evaluate__every=4,
+        evaluate__every=STEPS,  # to compile less before the kill
         optimizer__name="sgd",
         optimizer__momentum=0.0,
     )
@@ -117,13 +117,14 @@ def test_two_processes_train_as_one_through_a_kill_a_stop_and_other_devices(
     assert result(two)["resumed_from"] == [first, second]
     ours, theirs = rows(two), rows(one)
     assert [row["step"] for row in ours] == [row["step"] for row in theirs]
-    for name in ("train/loss", "train/cross_entropy", "train/value", "validation/error_mean"):
-        mine, other = ([row[name] for row in some if name in row] for some in (ours, theirs))
+    for name in ("train/loss", "train/cross_entropy", "train/value"):
+        mine, other = ([row[name] for row in some] for some in (ours, theirs))
         np.testing.assert_allclose(mine, other, rtol=1e-5)
-    assert result(two)["test/error_mean"] == result(one)["test/error_mean"]
+    for name in ("validation/error_mean", "test/error_mean"):
+        assert result(two)[name] == result(one)[name]
 
     with config.unlocked():
-        config.train.steps = STEPS + 4
+        config.train.steps = STEPS + 2
     train(config, two)  # on one device of one process
     assert result(two)["resumed_from"] == [first, second, STEPS]
     assert load(two).state.step == result(two)["best_step"]
@@ -142,6 +143,7 @@ def test_processes_with_different_configs_are_refused_by_the_fields(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_state_may_be_split_over_processes(config: ConfigDict, jax_cache: Path, tmp_path: Path):
     with config.unlocked():
         config.train.update(state="sharded", steps=4)
@@ -158,18 +160,6 @@ def jax_leaves(tree: Any) -> list[np.ndarray]:
     import jax
 
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
-
-
-def test_a_batch_that_the_world_does_not_divide_is_refused(
-    config: ConfigDict, jax_cache: Path, tmp_path: Path
-):
-    flags = [[*as_flags(config), f"--workdir={tmp_path}/run", "--config.train.batch=6"]] * 2
-    with processes(flags, jax_cache) as started:
-        refused = ended(started)
-    for status, error in refused:
-        message = "error: train.batch must divide over 4 devices of 2 processes; got 6\n"
-        assert (status, message in error) == (2, True), error
-    assert not (tmp_path / "run").exists()
 
 
 SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID")

@@ -8,9 +8,9 @@ import pytest
 from attn_jax.errors import UserError, as_user_errors, pick
 from attn_jax.fields import as_json
 from attn_jax.modules import CORES
-from attn_jax.records import read_json, write_atomically
+from attn_jax.records import read_json, write_atomically, write_json
 from attn_jax.studies.sweep import cell_name, table
-from attn_jax.training.run import check_workdir, finished, write_config
+from attn_jax.training.run import check_workdir, finished
 from configs.ram_mnist import get_config
 
 
@@ -21,7 +21,7 @@ def changed(**values: object) -> dict:
 
 
 def test_a_config_survives_its_file(tmp_path: Path):
-    write_config(tmp_path, changed())
+    write_json(tmp_path / "config.json", changed())
     assert read_json(tmp_path / "config.json") == changed()
     check_workdir(tmp_path, changed())
 
@@ -30,7 +30,7 @@ def test_a_config_survives_its_file(tmp_path: Path):
     "change", [{"train__steps": 9}, {"log__progress": False}, {"log__tensorboard": False}]
 )
 def test_only_length_and_logging_may_change(tmp_path: Path, change: dict):
-    write_config(tmp_path, changed())
+    write_json(tmp_path / "config.json", changed())
     check_workdir(tmp_path, changed(**change))
 
 
@@ -46,7 +46,7 @@ def test_only_length_and_logging_may_change(tmp_path: Path, change: dict):
     ],
 )
 def test_any_other_field_is_named_with_both_values(tmp_path: Path, change: dict):
-    write_config(tmp_path, changed())
+    write_json(tmp_path / "config.json", changed())
     [(field, now)] = change.items()
     field = field.replace("__", ".")
     with pytest.raises(UserError, match=rf"another config: {field}: .* there, {now!r} now\Z"):
@@ -54,7 +54,7 @@ def test_any_other_field_is_named_with_both_values(tmp_path: Path, change: dict)
 
 
 def test_a_field_that_only_one_of_them_has_is_named(tmp_path: Path):
-    write_config(tmp_path, changed())
+    write_json(tmp_path / "config.json", changed())
     there = read_json(tmp_path / "config.json")
     del there["train"]["batch"]
     (tmp_path / "config.json").write_text(json.dumps(there))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from attn_jax.errors import UserError
 from attn_jax.ops.native import library
-from attn_jax.training.names import UserError
 from attn_jax.yardsticks import conformance
 from attn_jax.yardsticks.peers import Case
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attn_jax import ops
-from attn_jax.training.names import UserError
+from attn_jax.errors import UserError
 from attn_jax.yardsticks import kernels, kernels_table
 from attn_jax.yardsticks.kernels import (
     OPERATIONS,
