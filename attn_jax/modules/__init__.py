@@ -20,8 +20,6 @@ from attn_jax.modules.proposals import (
 )
 from attn_jax.modules.recurrent import CORES, Core, Step, Unroll, rollout_keys
 
-everything = full_view  # the former name, until attn_jax.parts has the new one
-
 __all__ = [
     "CORES",
     "SCORES",
@@ -50,7 +48,6 @@ __all__ = [
     "Unroll",
     "Value",
     "View",
-    "everything",
     "full_view",
     "rollout_keys",
     "shifted",

@@ -9,7 +9,7 @@ import jax
 
 from attn_jax import viz
 from attn_jax.errors import as_user_errors, check_installed
-from attn_jax.laboratory import PROBLEMS, Measured, Row, measure, rows
+from attn_jax.laboratory import PROBLEMS, Candidate, Measurement, candidates, measure
 from attn_jax.records import versions, write_atomically
 from attn_jax.runs.load import load
 from attn_jax.studies.variance import Varied, location_variance, ratio
@@ -18,7 +18,7 @@ _DRAWN = "5 items, twice"
 _HEADER = (
     "estimator", "baseline", "M", "bias", "variance", "variance x M", "µs", "variance x µs", "",
 )  # fmt: skip
-Cell = tuple[str, Row, Measured]
+Cell = tuple[str, Candidate, Measurement]
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
 
 def _measured(name: str, seed: int, tolerance: float, say: Callable[[str], Any]) -> list[Cell]:
     problem, cells = PROBLEMS[name](), []
-    for i, row in enumerate(rows(problem)):
+    for i, row in enumerate(candidates(problem)):
         key = jax.random.fold_in(jax.random.key(seed), i)
         measured = measure(row.estimate, problem.exact, key, tolerance=tolerance)
         cells.append((name, row, measured))
@@ -63,12 +63,12 @@ def _measured(name: str, seed: int, tolerance: float, say: Callable[[str], Any])
     return cells
 
 
-def _label(row: Row) -> str:
+def _label(row: Candidate) -> str:
     compared = "" if row.baseline == "-" else f", {row.baseline}"
     return f"{row.estimator}{compared}, M = {row.rollouts}"
 
 
-def _bias(measured: Measured) -> str:
+def _bias(measured: Measurement) -> str:
     return f"{100 * measured.bias:.1f} ± {100 * measured.half_width:.1f} %"
 
 

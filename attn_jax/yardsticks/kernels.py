@@ -175,7 +175,8 @@ def of_torch(inputs: Inputs, shape: Shape) -> dict:
     from torch.nn import functional
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    images, theta, cotangent = (torch.from_numpy(one) for one in inputs)
+    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+    images, theta, cotangent = (torch.from_numpy(one).to(device) for one in inputs)
     images, cotangent = (one.permute(0, 3, 1, 2).contiguous() for one in (images, cotangent))
     b, c, rows, columns = shape.batch, shape.channels, shape.rows, shape.columns
 
@@ -197,7 +198,22 @@ def of_torch(inputs: Inputs, shape: Shape) -> dict:
         moving = theta.requires_grad_()
         return list(torch.autograd.grad(sample(images.detach(), moving), moving, cotangent))
 
-    return {name: (f, 0.0) for name, f in zip(OPERATIONS, (forward, both, grid), strict=True)}
+    def waited(f: Callable[[], list]) -> Callable[[], list]:
+        def call() -> list:
+            out = f()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            return out
+
+        return call
+
+    calls = [waited(f) for f in (forward, both, grid)]
+    return {name: (call, 0.0) for name, call in zip(OPERATIONS, calls, strict=True)}
+
+
+def _on_host(array: Any) -> np.ndarray:
+    """A JAX or PyTorch array, wherever it lies, as NumPy's."""
+    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
 
 
 def _last(images: Any) -> Any:
@@ -225,11 +241,11 @@ def peers() -> dict[str, Peer]:
             ops.native.build()
             found["native"] = ours("native")
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError:
         pass
     else:
-        if jax.default_backend() == "cpu":
+        if jax.default_backend() == "cpu" or torch.cuda.is_available():
             found["torch"] = of_torch
     return found | {"map_coordinates": of_jax(of_scipy)}
 
@@ -271,7 +287,7 @@ def _of_shape(shape: Shape, found: dict[str, Peer]) -> list[Row]:
 
 
 def _differences(calls: dict[str, Callable], operation: str, shape: Shape) -> dict[str, float]:
-    given = {name: [np.asarray(one) for one in call()] for name, call in calls.items()}
+    given = {name: [_on_host(one) for one in call()] for name, call in calls.items()}
     first = next(iter(given.values()))
     found = {
         name: max(
