@@ -92,13 +92,14 @@ def section(cls: type[T]) -> type[T]:
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
 
-def read(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
+def read(cls: type[T], values: Mapping[str, Any], path: str = "", like: str = "") -> T:
     """A section from a config's plain values.
 
     Args:
       cls: the section.
       values: by name; nested mappings for the sections in it.
       path: prefix of the names, such as "train.".
+      like: a config that has these fields, for messages.
 
     Raises:
       ValueError: for a field or section that is missing, unknown, of another type or out of range.
@@ -112,12 +113,12 @@ def read(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     """
     hints = typing.get_type_hints(cls)
     members = {one.name: one for one in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    _check_members(members, hints, values, path)
+    _check_members(members, hints, values, path, like and f"; see {like}")
     made = {}
     for name, member in members.items():
         kind, full = hints[name], path + name
         if dataclasses.is_dataclass(kind):
-            made[name] = read(kind, values[name], f"{full}.")
+            made[name] = read(kind, values[name], f"{full}.", like)
         else:
             made[name] = _converted(kind, values[name], full)
             member.metadata["rule"].check(full, made[name])
@@ -125,7 +126,11 @@ def read(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
 
 
 def _check_members(
-    members: Mapping[str, Any], hints: Mapping[str, Any], values: Mapping[str, Any], path: str
+    members: Mapping[str, Any],
+    hints: Mapping[str, Any],
+    values: Mapping[str, Any],
+    path: str,
+    see: str,
 ) -> None:
     kinds = {
         name: "section" if dataclasses.is_dataclass(hints[name]) else "field" for name in members
@@ -135,10 +140,10 @@ def _check_members(
         near = nearest_name(missing[0], strange)
         hint = f"; it has {path}{near}" if near else ""
         names = ", ".join(path + name for name in missing)
-        raise ValueError(f"the config has no {kinds[missing[0]]} {names}{hint}")
+        raise ValueError(f"the config has no {kinds[missing[0]]} {names}{hint}{see}")
     if strange := [path + name for name in values if name not in members]:
         where = path.rstrip(".") or "the config"
-        raise ValueError(f"{where} has no field {', '.join(strange)}; it has {', '.join(members)}")
+        raise ValueError(f"{where} has no field {', '.join(strange)}{see}")
     for name, kind in kinds.items():
         if kind == "section" and not isinstance(values[name], Mapping):
             raise ValueError(f"{path}{name} must be a section; got {values[name]!r}")

@@ -64,11 +64,11 @@ def _guarded(main: Callable[[], None]) -> None:
 
 def _ending(error: Exception) -> tuple[int, str] | None:
     """The exit status and the line of an error; None of one that nobody expects."""
-    from attn_jax import hosts
+    from attn_jax import cluster
     from attn_jax.errors import Diverged, Stopped, UserError
 
     line = _one_line(error)
-    if hosts.is_lost(error):
+    if cluster.is_lost(error):
         return 75, f"another process of this run has ended; {_AGAIN}"
     if isinstance(error, ModuleNotFoundError):
         return 2, f"{line}; pip install 'attn_jax[experiments]'"
@@ -109,9 +109,9 @@ def _one_line(error: BaseException) -> str:
 def _leave(status: int, line: str) -> None:
     print(f"{'error' if status in (1, 2) else 'stopped'}: {line}", file=sys.stderr, flush=True)
     if "jax" in sys.modules:
-        from attn_jax import hosts
+        from attn_jax import cluster
 
-        hosts.leave(status, together=status in (1, 143))
+        cluster.leave(status, together=status in (1, 143))
     sys.exit(status)
 
 

@@ -26,7 +26,7 @@ _DISTRIBUTED = flags.DEFINE_bool(
 
 def main() -> None:
     """Train, or go on."""
-    from attn_jax import hosts
+    from attn_jax import cluster
     from attn_jax.errors import UserError, as_user_errors
     from attn_jax.systems import system_of
     from attn_jax.training.loop import train
@@ -39,7 +39,7 @@ def main() -> None:
         return
     if _WORKDIR.value is None:
         raise UserError("flag --workdir must be given: the run's folder")
-    hosts.start(_DISTRIBUTED.value)
+    cluster.start(_DISTRIBUTED.value)
     train(system, config, _WORKDIR.value, _STARTED)
 
 

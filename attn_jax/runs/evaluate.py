@@ -7,6 +7,7 @@ from attn_jax import fields
 from attn_jax.errors import UserError, as_user_errors
 from attn_jax.records import versions
 from attn_jax.runs.load import load
+from attn_jax.systems import prepare
 from attn_jax.training.experiment import Figures
 
 
@@ -39,8 +40,7 @@ def evaluate(
             raise UserError(f"{workdir} makes its own data; there is no other source of it")
         config["data"] = {**config["data"], "source": source or config["data"]["source"]}
         config["data"]["path"] = path
-    with as_user_errors():
-        experiment = loaded.system.prepare(fields.read(loaded.system.sections, config))
+    _, experiment = prepare(config)
     facts = fields.as_json(experiment.facts)
     differ = fields.differences(loaded.facts, facts, ("in the run", "here"))
     if differ:

@@ -35,7 +35,7 @@ def read_config(config: Mapping[str, Any]) -> tuple[System, Settings]:
       ValueError: naming what is missing, unknown or out of range; one line.
     """
     system = system_of(config)
-    return system, fields.read(system.sections, config)
+    return system, fields.read(system.sections, config, like=system.config)
 
 
 def prepare(config: Mapping[str, Any]) -> tuple[Settings, Experiment]:

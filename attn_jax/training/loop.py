@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from attn_jax import fields, hosts
+from attn_jax import cluster, fields, hosts
 from attn_jax.errors import Stopped, UserError, as_user_errors, check_installed
 from attn_jax.records import Row, write_json
 from attn_jax.training.checkpoint import Checkpoints
@@ -45,10 +45,10 @@ def train(
     """
     started = time.time() if started is None else started
     workdir, config = Path(workdir), fields.as_json(config)
-    hosts.check_agreement(config)
+    cluster.check_agreement(config)
     check_workdir(workdir, config)
     with as_user_errors():
-        settings = fields.read(system.sections, config)
+        settings = fields.read(system.sections, config, like=system.config)
         if finished(workdir, settings.train.steps):
             print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
             return workdir / "report.html"

@@ -78,7 +78,9 @@ def test_items_have_no_place(square_of: Callable[..., ConfigDict]):
 
 
 def test_a_config_of_another_system_is_refused_by_its_fields(data: Path):
-    message = r"\Athe config has no field mechanism.coin, .*mechanism.zoom\Z"
+    message = (
+        r"\Athe config has no field mechanism.coin, .*mechanism.zoom; see configs/taxonomy.py\Z"
+    )
     with pytest.raises(UserError, match=message):
         prepared(small_config(data, system="square"))
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax import hosts
+from attn_jax import cluster, hosts
 from attn_jax.runs.load import load
 from tests.tiny import ROOT, as_flags, environment, kept, result, rows, small_config, train
 
@@ -178,7 +178,7 @@ SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID")
     ],
 )
 def test_a_cluster_is_found_by_its_variables(environment: dict[str, str], found: bool):
-    assert hosts.in_cluster(environment) == found
+    assert cluster.in_cluster(environment) == found
 
 
 def test_joining_nobody_is_one_clear_line(tmp_path: Path, data: Path, jax_cache: Path):
@@ -192,7 +192,7 @@ def test_joining_nobody_is_one_clear_line(tmp_path: Path, data: Path, jax_cache:
 
 
 def test_the_texts_of_one_process_are_its_own():
-    assert hosts.exchange("é") == ["é"]
-    hosts.check_agreement({"seed": 0})
-    assert hosts.is_first() and not hosts.is_lost(ValueError("Gloo"))
+    assert cluster.exchange("é") == ["é"]
+    cluster.check_agreement({"seed": 0})
+    assert hosts.is_first() and not cluster.is_lost(ValueError("Gloo"))
     hosts.wait("alone")
