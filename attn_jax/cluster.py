@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 
 from attn_jax.errors import UserError, first_line
 from attn_jax.fields import differences
-from attn_jax.hosts import data_mesh, over_batch, replicated
+from attn_jax.devices import data_mesh, over_batch, replicated
 
 
 def exchange(text: str) -> list[str]:

@@ -18,8 +18,8 @@ MAY_IMPORT = {
     "errors": set(),
     "fields": {"errors"},
     "records": {"errors"},
-    "hosts": {"types"},
-    "cluster": {"errors", "fields", "hosts"},
+    "devices": {"types"},
+    "cluster": {"errors", "fields", "devices"},
     "ops": {"types"},
     "losses": {"types"},
     "estimators": {"types", "ops", "losses"},
@@ -33,12 +33,12 @@ MAY_IMPORT = {
     "laboratory": {"types", "ops", "losses", "estimators", "baselines"},
 }
 LIBRARY = set(MAY_IMPORT)
-MAY_IMPORT["training"] = {"types", "errors", "fields", "records", "hosts", "cluster", "viz"}
+MAY_IMPORT["training"] = {"types", "errors", "fields", "records", "devices", "cluster", "viz"}
 MAY_IMPORT["parts"] = LIBRARY | {"training"}
 MAY_IMPORT["systems"] = LIBRARY | {"training", "parts"}
 MAY_IMPORT["runs"] = LIBRARY | {"training", "parts", "systems"}
 MAY_IMPORT["studies"] = LIBRARY | {"training", "parts", "systems", "runs"}
-MAY_IMPORT["yardsticks"] = LIBRARY - {"fields", "hosts", "cluster"}
+MAY_IMPORT["yardsticks"] = LIBRARY - {"fields", "devices", "cluster"}
 
 BASE = {"jax", "flax", "optax", "numpy", "jaxtyping"}
 WITHOUT_FLAX = (

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from attn_jax import hosts
+from attn_jax import devices
 from attn_jax.errors import UserError, first_line
 from attn_jax.types import PyTree
 
@@ -49,7 +49,7 @@ class Checkpoints:
         """
         if step in self.steps():
             return
-        whole = jax.device_get(hosts.local(state))
+        whole = jax.device_get(devices.to_local(state))
         notes = {**notes, "digest": _digest(whole)}
         # Of many processes each writes what lies on its own devices.
         state = whole if jax.process_count() == 1 else state
@@ -69,7 +69,7 @@ class Checkpoints:
 
     def _sweep(self) -> None:
         """Drop what a save that was killed or failed has left half written."""
-        if not hosts.is_first():
+        if not devices.is_first():
             return
         for half in self.folder.glob("*.orbax-checkpoint-tmp*"):
             for _ in range(50):  # orbax's threads may still be writing what has failed already
@@ -96,7 +96,7 @@ class Checkpoints:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: {_damage(error)}"
             ) from error
-        if _digest(jax.device_get(hosts.local(state))) != digest:
+        if _digest(jax.device_get(devices.to_local(state))) != digest:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} is damaged: its digest differs"
             )

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from attn_jax import hosts, viz
+from attn_jax import devices, viz
 from attn_jax.records import is_fraction, read_metrics, versions, write_atomically, write_json
 from attn_jax.training.run import Run
 from attn_jax.training.state import TrainState
@@ -16,10 +16,10 @@ def finish(run: Run, state: TrainState) -> Path:
     """Measure the best checkpoint on the test set and write what the run leaves behind."""
     report = run.workdir / "report.html"
     best, _ = run.checkpoints.restore(run.notes["best_step"], state)
-    best, steps = hosts.local(best), int(state.step)
-    if hosts.is_first():
+    best, steps = devices.to_local(best), int(state.step)
+    if devices.is_first():
         _write(run, best, steps, report)
-    hosts.wait("finished")
+    devices.barrier("finished")
     return report
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from attn_jax import cluster, fields, hosts
+from attn_jax import cluster, devices, fields
 from attn_jax.errors import Stopped, UserError, as_user_errors, check_installed
 from attn_jax.records import Row, write_json
 from attn_jax.training.checkpoint import Checkpoints
@@ -54,15 +54,15 @@ def train(
             return workdir / "report.html"
         drawing = ["matplotlib", "PIL"] if settings.log.pictures else []
         check_installed(*drawing, *(["tensorboardX"] if settings.log.tensorboard else []))
-        hosts.check_batch(settings.train.batch)
+        devices.check_batch(settings.train.batch)
         # Everything that can refuse a config, before anything is written.
         experiment = system.prepare(settings)
         split = settings.train.state == "sharded"
-        state = hosts.make(lambda: fresh_state(settings, experiment.learner), split)
+        state = devices.init_sharded(lambda: fresh_state(settings, experiment.learner), split)
     try:
         (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
         run, state = _begin(workdir, settings, experiment, state, started)
-        if hosts.is_first():
+        if devices.is_first():
             write_json(workdir / "config.json", config)
         try:
             state = _train(run, state)
@@ -91,7 +91,7 @@ def _begin(
     started -= notes["wall_seconds"]
     notes["facts"] = dict(experiment.facts)
     progress = Progress(settings, step, experiment.shown)
-    progress.say(f"{experiment.data}; {state.size:,} parameters on {hosts.describe()}")
+    progress.say(f"{experiment.data}; {state.size:,} parameters on {devices.describe()}")
     if found:
         progress.say(f"resuming {workdir} from step {step}")
     return Run(workdir, settings, experiment, checkpoints, notes, progress, started), state
@@ -110,14 +110,18 @@ def _train(run: Run, state: TrainState) -> TrainState:
             state, row, rate = advance(state, step)
             step, best = int(row["step"]), False
             if step % settings.evaluate.every == 0 or step == steps:
-                row |= run.experiment.validate(hosts.local(state))
+                row |= run.experiment.validate(devices.to_local(state))
                 best = run.note_best(step, row[run.experiment.best.figure])
             for output in outputs:
                 output.write(row)
             run.progress.write(row, rate)
             stop = terminated.now() or step == steps
             seconds = time.monotonic() - saved
-            if best or stop or hosts.due(seconds, settings.train.checkpoint_seconds):
+            if (
+                best
+                or stop
+                or devices.first_process_due(seconds, settings.train.checkpoint_seconds)
+            ):
                 run.save(step, state)
                 saved = time.monotonic()
             if stop and step < steps:
@@ -152,7 +156,7 @@ class Ahead:
 
     def _made(self, step: int) -> PyTree:
         with as_user_errors():
-            return hosts.over_batches(self._feed(step, self._count(step)))
+            return devices.shard_batches(self._feed(step, self._count(step)))
 
     def __enter__(self) -> "Ahead":
         return self
@@ -165,10 +169,10 @@ def make_advance(
     run: Run, ahead: Ahead, state: TrainState
 ) -> Callable[[TrainState, int], tuple[TrainState, Row, float]]:
     """(state, step) -> the state some updates later, a row of mean figures, examples/s."""
-    resident = hosts.everywhere(run.experiment.resident)
+    resident = devices.replicate(run.experiment.resident)
     updates = many(make_update(run.settings, run.experiment.learner))
     layout = jax.tree.map(lambda leaf: leaf.sharding, state)
-    shardings = layout, hosts.replicated(hosts.data_mesh())
+    shardings = layout, devices.replicated(devices.data_mesh())
     call = jax.jit(updates, donate_argnums=0, out_shardings=shardings)
 
     def advance(state: TrainState, step: int) -> tuple[TrainState, Row, float]:
@@ -185,7 +189,7 @@ def make_advance(
 
 
 def _outputs(run: Run, step: int) -> list[Metrics | TensorBoard]:
-    if not hosts.is_first():
+    if not devices.is_first():
         return []
     outputs: list[Metrics | TensorBoard] = [Metrics(run.workdir / "metrics.jsonl", step)]
     if run.settings.log.tensorboard:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from attn_jax.hosts import data_mesh, over_batch
+from attn_jax.devices import data_mesh, over_batch
 from attn_jax.training.experiment import Learner
 from attn_jax.training.optimizer import Schedule, make_optimizer, make_schedule
 from attn_jax.training.settings import Settings

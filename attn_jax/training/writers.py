@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attn_jax.hosts import is_first
+from attn_jax.devices import is_first
 from attn_jax.records import Row, as_text, read_metrics, write_atomically
 from attn_jax.training.settings import Settings
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attn_jax import cluster, hosts
+from attn_jax import cluster, devices
 from tests.tiny import files, write_npz
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -191,9 +191,9 @@ def test_a_batch_that_does_not_divide_over_the_devices(
     run: Run, tiny_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     processes: int, over: str,
 ):  # fmt: skip
-    monkeypatch.setattr(hosts.jax, "device_count", lambda: 3)
+    monkeypatch.setattr(devices.jax, "device_count", lambda: 3)
     monkeypatch.setattr(cluster, "exchange", lambda text: [text])
-    monkeypatch.setattr(hosts.jax, "process_count", lambda: processes)
+    monkeypatch.setattr(devices.jax, "process_count", lambda: processes)
     args = [*tiny_flags, f"--workdir={tmp_path}/run"]
     refuses(run, args, rf"train.batch must divide over {over}; got 8", tmp_path)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from attn_jax import hosts
+from attn_jax import devices
 from attn_jax.training.update import fresh_state, make_update, many
 from tests.tiny import prepared, small_config
 
@@ -27,10 +27,10 @@ def updates(data: Path, split: bool = False) -> dict[str, Any]:
     )
     settings, experiment = prepared(config)
     learner = experiment.learner
-    state = hosts.make(lambda: fresh_state(settings, learner), split)
-    resident, fed = hosts.everywhere(experiment.resident), experiment.feed(0, STEPS)
+    state = devices.init_sharded(lambda: fresh_state(settings, learner), split)
+    resident, fed = devices.replicate(experiment.resident), experiment.feed(0, STEPS)
     program = jax.jit(many(make_update(settings, learner)))
-    fed = hosts.over_batches(fed)
+    fed = devices.shard_batches(fed)
     compiled = program.lower(state, resident, fed).compile()
     state, figures = compiled(state, resident, fed)
     text = compiled.as_text()

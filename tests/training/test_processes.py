@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax import cluster, hosts
+from attn_jax import cluster, devices
 from attn_jax.runs.load import load
 from tests.tiny import ROOT, as_flags, environment, kept, result, rows, small_config, train
 
@@ -194,5 +194,5 @@ def test_joining_nobody_is_one_clear_line(tmp_path: Path, data: Path, jax_cache:
 def test_the_texts_of_one_process_are_its_own():
     assert cluster.exchange("é") == ["é"]
     cluster.check_agreement({"seed": 0})
-    assert hosts.is_first() and not cluster.is_lost(ValueError("Gloo"))
-    hosts.wait("alone")
+    assert devices.is_first() and not cluster.is_lost(ValueError("Gloo"))
+    devices.barrier("alone")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax import hosts
+from attn_jax import devices
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment, Learner
 from attn_jax.training.loop import Ahead, make_advance
@@ -52,7 +52,7 @@ def advanced(ready: Prepared, per_call: int, folder: Path) -> tuple[TrainState, 
     settings = dataclasses.replace(settings, train=train)
     checkpoints, progress = Checkpoints(folder), Progress(settings, 0)
     run, rows = Run(folder, settings, experiment, checkpoints, {}, progress, 0.0), []
-    state = hosts.make(lambda: fresh_state(settings, experiment.learner), split=False)
+    state = devices.init_sharded(lambda: fresh_state(settings, experiment.learner), split=False)
     with Ahead(run) as ahead:
         advance = make_advance(run, ahead, state)
         for step in range(0, 8, per_call):
@@ -78,7 +78,7 @@ def test_the_spread_of_a_schedule_never_retraces(ready: Prepared):
     chex.clear_trace_counter()
     update = jax.jit(chex.assert_max_traces(make_update(settings, experiment.learner), n=1))
     # As the loop holds them: a state that came from elsewhere would be another type.
-    put = functools.partial(jax.device_put, device=hosts.replicated(hosts.data_mesh()))
+    put = functools.partial(jax.device_put, device=devices.replicated(devices.data_mesh()))
     state, spreads = put(fresh_state(settings, experiment.learner)), []
     resident = put(experiment.resident)
     for _ in range(3):

@@ -52,17 +52,17 @@ def layout(shapes: PyTree, split: bool) -> PyTree:
     return jax.tree.map(of_one, shapes)
 
 
-def make(init: Callable[[], PyTree], split: bool) -> PyTree:
+def init_sharded(init: Callable[[], PyTree], split: bool) -> PyTree:
     """Arrays made on the devices, in their layout."""
     return jax.jit(init, out_shardings=layout(jax.eval_shape(init), split))()
 
 
-def everywhere(tree: PyTree) -> PyTree:
+def replicate(tree: PyTree) -> PyTree:
     """Host arrays, the same in all processes, on every device."""
     return _put(tree, replicated(data_mesh()), np.shape)
 
 
-def over_batches(fed: PyTree) -> PyTree:
+def shard_batches(fed: PyTree) -> PyTree:
     """Host arrays [K, B / processes, ...] as device arrays [K, B, ...], split over the batch."""
 
     def whole(leaf: Any) -> tuple[int, ...]:
@@ -83,7 +83,7 @@ def _put(tree: PyTree, sharding: Sharding, shape: Callable[[Any], tuple[int, ...
     )
 
 
-def local(tree: PyTree) -> PyTree:
+def to_local(tree: PyTree) -> PyTree:
     """What this process can compute with alone: the whole of each array."""
     if jax.process_count() == 1:
         return tree
@@ -120,13 +120,13 @@ def check_batch(batch: int) -> None:
         raise ValueError(f"train.batch must divide over {over}; got {batch}")
 
 
-def wait(name: str) -> None:
+def barrier(name: str) -> None:
     """Wait until every process has come here."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
-def due(seconds: float, limit: float) -> bool:
+def first_process_due(seconds: float, limit: float) -> bool:
     """Whether so many seconds have passed on the clock of the first process."""
     passed = seconds >= limit
     if jax.process_count() == 1:
