@@ -2,8 +2,9 @@
 
     propose (learned: where might I look?) -> choose (the only randomness) -> read (a kernel)
 
-`ops`, `losses`, `estimators`, `baselines`, `modules` and `models` need jax, flax, optax, numpy
-and jaxtyping alone; `data`, `viz` and `training` come with the extra `attn_jax[experiments]`.
+`ops`, `losses`, `estimators`, `baselines`, `laboratory`, `modules`, `models` and `tasks` need jax,
+flax, optax, numpy and jaxtyping alone. `data`, `viz`, `training`, `parts`, `systems`, `runs`,
+`studies` and `yardsticks` need the extra `attn_jax[experiments]`.
 """
 
 from os import PathLike

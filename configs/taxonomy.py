@@ -1,7 +1,7 @@
 """The square of mechanisms on the same cluttered digits: encoder, core, head and steps alike.
 
 What is read differs in size, 64 numbers a step (items), 256 (a crop, a transform) or 4,096 (a map
-in the light of its weights), and so does the layer that fuses it: hold parameters beside errors.
+times its weights), and so does the layer that fuses it: compare parameters as well as errors.
 
 uv run python -m experiments.train --config=configs/taxonomy.py:item_soft --workdir=runs/item_soft
 

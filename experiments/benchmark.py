@@ -1,11 +1,12 @@
 """Time a training step: python -m experiments.benchmark --config=configs/ram_benchmark.py
 
-Compile and steady time apart, against the same machine's own 2048^3 float32 matrix product.
+Compile time and step time, beside the rate of a 2048^3 float32 matrix product on the same machine.
 
 python -m experiments.benchmark --what=kernels [--output=kernels.json]
 
-The samplers beside PyTorch's, where it is installed, and jax.scipy's; --what=sweep goes over image
-sides, batches and channels too. A table, and a picture beside the JSON.
+The samplers' times beside PyTorch's, where it is installed, and jax.scipy's. --what=sweep goes over
+image sides, batches and channels too. Prints a table; with --output it writes JSON, and beside it
+the table and, of a sweep, a picture.
 """
 
 import time

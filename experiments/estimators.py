@@ -2,7 +2,8 @@
 
 python -m experiments.estimators --workdir=runs/estimators [--run=runs/ram_mnist]
 
-With --run, also how much the location gradient of that run varies, by baseline and rollouts.
+With --run, also how much the policy's gradient varies in that run, by baseline and rollouts. Its
+choices must be credited: mechanism.estimator=gaussian or categorical.
 """
 
 import math
@@ -13,12 +14,12 @@ from absl import flags
 from experiments import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where estimators.md, .json and .png go.")
-_RUN = flags.DEFINE_string("run", None, "The folder of a finished RAM run.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the estimates.", lower_bound=0)
+_RUN = flags.DEFINE_string("run", None, "The folder of a run of RAM or of the square.")
+_SEED = flags.DEFINE_integer("seed", 0, "The seed of the estimates.", lower_bound=0)
 _TOLERANCE = flags.DEFINE_float(
     "tolerance",
     0.02,
-    "Half-width of the bias's interval, of the gradient's norm.",
+    "Half-width of the bias's interval, as a part of the gradient's norm.",
     lower_bound=1e-3,
 )
 

@@ -1,4 +1,4 @@
-"""Measure a run's checkpoint again, on its own data or another's.
+"""Measure a run's checkpoint again, on its own data or on other data.
 
 python -m experiments.evaluate --workdir=runs/ram_mnist [--source=tfds --path=…]
 """
@@ -10,11 +10,11 @@ from absl import flags
 from experiments import cli
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
-_STEP = flags.DEFINE_integer("step", None, "Of the checkpoint; the best on validation by default.")
+_STEP = flags.DEFINE_integer("step", None, "The checkpoint's step; by default the best.")
 _SOURCE = flags.DEFINE_string(
-    "source", None, "embedded, npz, tfds or folder; the run's by default."
+    "source", None, "embedded, npz, tfds, folder or records; the run's by default."
 )
-_PATH = flags.DEFINE_string("path", None, "The source's path.")
+_PATH = flags.DEFINE_string("path", None, "The path of the source.")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to measure on.")
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures to.")
 

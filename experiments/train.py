@@ -20,7 +20,7 @@ _HELPCONFIG = flags.DEFINE_bool("helpconfig", False, "Print the config's fields,
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
-    "Join the other processes of this run; needed where no cluster tells: docs/scaling.md.",
+    "Join the other processes of this run where no variable names them: docs/scaling.md.",
 )
 
 
