@@ -41,7 +41,8 @@ class Rule(NamedTuple):
         if self.names:
             return "one of " + ", ".join(self.names)
         if self.below is not None:
-            return f"in {f'[{self.least:g}' if self.above is None else '(0'}, {self.below:g})"
+            start = f"({self.above:g}" if self.above is not None else f"[{self.least or 0:g}"
+            return f"in {start}, {self.below:g})"
         if self.above is not None:
             return "positive" if self.above == 0 else f"above {self.above:g}"
         return "" if self.least is None else f"at least {self.least:g}"
@@ -55,7 +56,7 @@ class Rule(NamedTuple):
         if isinstance(value, tuple):
             for one in value:
                 if not self._holds(one):
-                    raise ValueError(f"{name} must be numbers {self.range}; got {value}")
+                    raise ValueError(f"{name} must hold numbers {self.range}; got {value}")
             if not value and not self.empty:
                 raise ValueError(f"{name} must hold a number or more; got ()")
         elif isinstance(value, str):
@@ -75,15 +76,25 @@ class Rule(NamedTuple):
         )
 
 
-def field(meaning: str, *, names: Iterable[str] = (), **bounds: Any) -> Any:
+def field(
+    meaning: str,
+    *,
+    names: Iterable[str] = (),
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    empty: bool = False,
+) -> Any:
     """A field of a section.
 
     Args:
       meaning: a phrase, with its unit.
       names: valid names of a str: a table's keys.
-      **bounds: least, above, below, empty of `Rule`.
+      least, above, below: bounds of a number, or of each number of a tuple.
+      empty: whether a tuple may be empty.
     """
-    return dataclasses.field(metadata={"rule": Rule(meaning, names=tuple(names), **bounds)})
+    rule = Rule(meaning, least, above, below, tuple(names), empty)
+    return dataclasses.field(metadata={"rule": rule})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -142,8 +153,9 @@ def _check_members(
         names = ", ".join(path + name for name in missing)
         raise ValueError(f"the config has no {kinds[missing[0]]} {names}{hint}{see}")
     if strange := [path + name for name in values if name not in members]:
-        where = path.rstrip(".") or "the config"
-        raise ValueError(f"{where} has no field {', '.join(strange)}{see}")
+        near = nearest_name(strange[0], [path + name for name in members])
+        hint = f"; did you mean {near}?" if near else ""
+        raise ValueError(f"there is no field {', '.join(strange)}{hint}{see}")
     for name, kind in kinds.items():
         if kind == "section" and not isinstance(values[name], Mapping):
             raise ValueError(f"{path}{name} must be a section; got {values[name]!r}")
@@ -201,7 +213,12 @@ def construct(make: Callable[..., T], *sections: Any, **rest: Any) -> T:
     (8, 2)
     """
     wanted = inspect.signature(make).parameters
-    found = {name: getattr(one, name) for one in sections for name in wanted if hasattr(one, name)}
+    found = {
+        one.name: getattr(section, one.name)
+        for section in sections
+        for one in dataclasses.fields(section)
+        if one.name in wanted
+    }
     return make(**(found | rest))
 
 

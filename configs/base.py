@@ -10,7 +10,7 @@ def arguments(file: str, arg: str | None, valid: Sequence[str]) -> list[str]:
 
     Args:
       file: the config's name, for the message.
-      arg: after the colon of --config=file:arg, words parted by commas; None: none.
+      arg: after the colon of --config=file:arg: a word, and tiny with a comma; None: none.
       valid: words beside "tiny".
 
     Raises:
@@ -18,9 +18,11 @@ def arguments(file: str, arg: str | None, valid: Sequence[str]) -> list[str]:
     """
     words = arg.split(",") if arg else []
     valid = (*valid, "tiny")
+    names = ", ".join(f":{word}" for word in valid)
     if strange := [word for word in words if word not in valid]:
-        names = ", ".join(f":{word}" for word in valid)
-        raise ValueError(f"{file} takes {names}, or some with commas; got :{strange[0]}")
+        raise ValueError(f"{file} takes {names}; got :{strange[0]}")
+    if len(words) > 1 + ("tiny" in words):
+        raise ValueError(f"{file} takes one of {names}, and tiny beside it; got :{arg}")
     return words
 
 

@@ -11,24 +11,24 @@ from typing import NamedTuple
 _POLL = 0.1  # seconds
 
 
-class Failed(NamedTuple):
-    """A cell that failed, and what it said last; "" where it said it here."""
+class Failure(NamedTuple):
+    """A cell that failed, and its last line of output; "" where that was printed here."""
 
     name: str
-    said: str
+    last_line: str
 
 
-def told(failed: Sequence[Failed], total: int, what: str) -> str:
-    """How many failed of how many, which, and what the first of them said."""
+def describe_failures(failed: Sequence[Failure], total: int, what: str) -> str:
+    """How many of how many failed, which, and the last line of the first of them."""
     names = ", ".join(one.name for one in failed)
-    said = f"; {failed[0].name}: {failed[0].said}" if failed[0].said else ""
+    said = f"; {failed[0].name}: {failed[0].last_line}" if failed[0].last_line else ""
     return f"{len(failed)} of {total} {what} failed: {names}{said}"
 
 
-def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[Failed]:
+def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[Failure]:
     """Train every cell, `jobs` at a time, the cores shared between them.
 
-    Several at a time write what they say to a .txt beside their folder. If a cell is stopped from
+    Several at a time write their output to a .txt beside their folder. If a cell is stopped from
     outside, or this process is, so are the others.
 
     Args:
@@ -53,7 +53,7 @@ def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[Failed
                 if status < 0 or status > 128:
                     sys.exit(status if status > 0 else 128 - status)
                 if status:
-                    failed.append(Failed(folder.name, _last_words(folder) if jobs > 1 else ""))
+                    failed.append(Failure(folder.name, _last_line(folder) if jobs > 1 else ""))
             time.sleep(_POLL)
     finally:
         for process in running:
@@ -78,7 +78,7 @@ def _started(
     return process
 
 
-def _last_words(folder: Path) -> str:
+def _last_line(folder: Path) -> str:
     said = folder.with_name(folder.name + ".txt").read_text().split("\n")
     return next((line.strip() for line in reversed(said) if line.strip()), "")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
-from experiments.cells import told, train_all
+from experiments.cells import describe_failures, train_all
 
 _CONFIG = "configs/taxonomy.py"
 
@@ -44,7 +44,7 @@ def main() -> None:
     }
     failed = train_all(runs, _JOBS.value)
     if failed:
-        raise UserError(told(failed, len(runs), "runs"))
+        raise UserError(describe_failures(failed, len(runs), "runs"))
     table, plain, png = compare(cells, CONTROLS)
     with cli.writing(str(workdir)):
         write_atomically(workdir / "compare.md", table)

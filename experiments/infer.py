@@ -18,16 +18,17 @@ _OUTPUT = flags.DEFINE_string("output", "looked.png", "The picture of where the 
 def main() -> None:
     """Say what each is, and draw where the model looked."""
     from attn_jax.errors import UserError
+    from attn_jax.records import write_atomically
     from attn_jax.runs.infer import infer
 
     # absl has parsed the flags: what is left of the command line is what to read.
-    asked = flags.FLAGS([*sys.argv])[1:]
-    if not all(asked) or not asked:
+    queries = flags.FLAGS([*sys.argv])[1:]
+    if not all(queries) or not queries:
         raise UserError("name pictures, or texts: experiments.infer --workdir=… image.png …")
-    readings, png = infer(_WORKDIR.value, asked)
+    readings, png = infer(_WORKDIR.value, queries)
     print("\n".join(one.line for one in readings))
     with cli.writing(_OUTPUT.value):
-        Path(_OUTPUT.value).write_bytes(png)
+        write_atomically(Path(_OUTPUT.value), png)
     print(f"where it looked: {_OUTPUT.value}")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
-from experiments.cells import told, train_all
+from experiments.cells import describe_failures, train_all
 
 _CONFIG = flags.DEFINE_string("config", None, "A file of configs/ with a get_hyper().")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the cells.")
@@ -39,7 +39,7 @@ def main() -> None:
         write_atomically(workdir / "sweep.md", text)
     print(text, end="")
     if failed:
-        raise UserError(told(failed, len(cells), "cells"))
+        raise UserError(describe_failures(failed, len(cells), "cells"))
 
 
 def _flags(cell: dict[str, Any], extra: list[str]) -> list[str]:
@@ -55,7 +55,10 @@ def _cells(path: str) -> list[dict[str, Any]]:
     if spec is None or spec.loader is None or not Path(path).is_file():
         raise UserError(f"--config={path}: there is no such Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a config is a program, and may raise anything
+        raise UserError(f"--config={path} cannot be loaded: {error}") from error
     if not hasattr(module, "get_hyper"):
         raise UserError(f"{path} has no get_hyper(); it returns a list of overrides, a dict a cell")
     with as_user_errors():

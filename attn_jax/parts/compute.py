@@ -18,7 +18,7 @@ DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 class Compute:
     """How a model computes."""
 
-    dtype: str = field("of the computation; parameters stay float32", names=DTYPES)
+    dtype: str = field("dtype of the computation; parameters stay float32", names=DTYPES)
     remat: bool = field("whether the backward pass computes activations again instead of keeping")
     unroll: int = field("steps in one turn of the loop: faster, longer to compile", least=1)
 

@@ -14,14 +14,13 @@ from attn_jax.data import (
     Images,
     Source,
     StreamedSource,
-    batch_ids,
     compose_split,
     load_source,
     make_generator,
     open_stream,
-    shard_batch,
 )
 from attn_jax.fields import field, section
+from attn_jax.parts.feed import feed_ids
 from attn_jax.training.experiment import Feed
 from attn_jax.types import Key, PyTree
 
@@ -31,17 +30,20 @@ class Digits:
     """The images, and the canvases composed of them on the device."""
 
     source: str = field("where images come from", names=SOURCES)
-    path: str | None = field("of the source; none for embedded")
+    path: str | None = field("file or folder of the source; None for embedded")
     task: str = field("what is composed of an image", names=TASKS)
-    size: int = field("of the canvas, pixels", least=1)
+    size: int = field("side of the canvas, pixels", least=1)
     shift: int = field("centered: training images move by up to so many whole pixels", least=0)
     pieces: int = field("cluttered: how many pieces of other images", least=0)
     piece: int = field("cluttered: their size, pixels", least=1)
-    seed: int = field("freezes the validation and test composites", least=0)
-    resize: int | None = field("folder: to so many pixels square", least=1)
+    seed: int = field("seed of the frozen validation and test composites", least=0)
+    resize: int | None = field("folder: side that images are resized to, pixels", least=1)
     stream: bool = field("whether training images stay on disk and are read as they are needed")
     channels: int = field("folder: 1 grey, 3 RGB", least=1)
-    fraction: float = field("folder without train/ val/ test/: of each class, to each", least=0)
+    fraction: float = field(
+        "folder without train/, val/, test/: fraction of each class for each of the last two",
+        least=0,
+    )
 
 
 class Canvas(NamedTuple):
@@ -77,7 +79,7 @@ class DigitData(NamedTuple):
     canvas: Canvas
 
 
-class Composed(NamedTuple):
+class DigitBatch(NamedTuple):
     """A batch of composed images: x [B, H, W, C] in [0, 1], labels [B], ids [B]."""
 
     x: Array
@@ -135,24 +137,14 @@ def feed_digits(data: DigitData, seed: int, batch: int) -> Feed:
     records = data.source.train
     ids_of = feed_ids(seed, len(records), batch)
 
-    def feed(step: int, count: int) -> Streamed:
+    def feed(step: int, count: int) -> RecordBatch:
         ids = ids_of(step, count)
-        return Streamed(ids=ids, **records.read(ids))
+        return RecordBatch(ids=ids, **records.read(ids))
 
     return feed
 
 
-def feed_ids(seed: int, total: int, batch: int) -> Feed:
-    """Ids [count, B / processes] of resident examples, this process's part of each batch."""
-
-    def feed(step: int, count: int) -> np.ndarray:
-        ids = batch_ids(seed, total, batch, step, count)
-        return shard_batch(ids, jax.process_index(), jax.process_count())
-
-    return feed
-
-
-class Streamed(NamedTuple):
+class RecordBatch(NamedTuple):
     """Examples read from disk: ids [..., B], uint8 images [..., B, h, w, C], labels [..., B]."""
 
     ids: np.ndarray
@@ -160,22 +152,22 @@ class Streamed(NamedTuple):
     labels: np.ndarray
 
 
-def compose_batch(data: DigitData) -> Callable[[PyTree, PyTree, Key], Composed]:
+def compose_batch(data: DigitData) -> Callable[[PyTree, PyTree, Key], DigitBatch]:
     """(resident images, what was fed, key) -> a batch composed on the device."""
     generate = data.generate
 
-    def of_resident(resident: Images, ids: Array, key: Key) -> Composed:
+    def of_resident(resident: Images, ids: Array, key: Key) -> DigitBatch:
         x = generate(example_keys(key, ids), resident.images, ids)
-        return Composed(x, resident.labels[ids], ids)
+        return DigitBatch(x, resident.labels[ids], ids)
 
-    def of_stream(resident: tuple[()], fed: Streamed, key: Key) -> Composed:
+    def of_stream(resident: tuple[()], fed: RecordBatch, key: Key) -> DigitBatch:
         del resident
 
         def one(key: Key, image: Array) -> Array:
             return generate(key[None], image[None], jnp.zeros(1, jnp.int32))[0]
 
         x = jax.vmap(one)(example_keys(key, fed.ids), fed.images)
-        return Composed(x, fed.labels, fed.ids)
+        return DigitBatch(x, fed.labels, fed.ids)
 
     return of_stream if isinstance(data.source, StreamedSource) else of_resident
 
@@ -183,6 +175,14 @@ def compose_batch(data: DigitData) -> Callable[[PyTree, PyTree, Key], Composed]:
 def example_keys(key: Key, ids: Array) -> Key:
     """One key an example, folded from its id."""
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(ids)
+
+
+def first_images(data: DigitData, count: int) -> Images:
+    """The first training images, resident or of a stream."""
+    train = data.source.train
+    if isinstance(train, Images):
+        return Images(*(part[:count] for part in train))
+    return Images(**train.read(np.arange(min(count, len(train)))))
 
 
 def freeze(data: DigitData, seed: int, images: Images, which: int) -> Images:
@@ -195,7 +195,7 @@ def freeze_split(data: DigitData, seed: int, split: str) -> tuple[Images, Key]:
     """A split's frozen composites, and the key that it is measured with."""
     which, images = _SPLITS[split], getattr(data.source, split)
     if not isinstance(images, Images):
-        raise ValueError(f"the {split} split is a stream; measure it with data.stream=False")
+        raise ValueError(f"the {split} split of a stream is not measured: it is not in memory")
     return freeze(data, seed, images, which), measure_key(seed, which)
 
 

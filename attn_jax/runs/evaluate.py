@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax import fields
-from attn_jax.errors import UserError, as_user_errors
+from attn_jax.errors import UserError, as_user_errors, check_name
 from attn_jax.records import versions
 from attn_jax.runs.load import load
 from attn_jax.systems import prepare
@@ -33,13 +33,15 @@ def evaluate(
     Raises:
       UserError: something the user can put right.
     """
+    with as_user_errors():
+        check_name("split", split, ("train", "validation", "test"))
     loaded = load(workdir, step)
     config = dict(loaded.config)
     if source or path:
         if "source" not in config["data"]:
             raise UserError(f"{workdir} makes its own data; there is no other source of it")
         config["data"] = {**config["data"], "source": source or config["data"]["source"]}
-        config["data"]["path"] = path
+        config["data"] |= {"path": path, "stream": False}
     _, experiment = prepare(config)
     facts = fields.as_json(experiment.facts)
     differ = fields.differences(loaded.facts, facts, ("in the run", "here"))

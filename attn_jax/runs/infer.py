@@ -8,12 +8,12 @@ from attn_jax.runs.load import load
 from attn_jax.training.experiment import Answer
 
 
-def infer(workdir: str | Path, asked: Sequence[str]) -> tuple[Sequence[Answer], bytes]:
+def infer(workdir: str | Path, queries: Sequence[str]) -> tuple[Sequence[Answer], bytes]:
     """One rollout at the policy's mode for each picture, or text if the run was over texts.
 
     Args:
       workdir: the run's folder.
-      asked: paths of pictures, or texts.
+      queries: paths of pictures, or texts.
 
     Returns:
       The answer to each, and a PNG of where the model looked.
@@ -23,4 +23,4 @@ def infer(workdir: str | Path, asked: Sequence[str]) -> tuple[Sequence[Answer], 
     """
     loaded = load(workdir)
     with as_user_errors():
-        return loaded.system.ask(loaded.settings, loaded.facts, loaded.variables, asked)
+        return loaded.system.ask(loaded.settings, loaded.facts, loaded.variables, queries)

@@ -17,12 +17,12 @@ from attn_jax.training.update import fresh_state
 from attn_jax.types import Key, PyTree
 
 
-class Loaded(NamedTuple):
+class LoadedRun(NamedTuple):
     """A trained model.
 
     Attributes:
-      model: the Flax module, choosing at its mode.
-      variables: its variables; of parameters the moving average where there is one.
+      model: the system's model, without its data.
+      variables: of its module; of parameters the moving average where there is one.
       config: of the run, plain data.
       settings: the config's sections.
       facts: what the model knows of its data.
@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
       system: what was trained.
     """
 
-    model: Any
+    model: Model
     variables: PyTree
     config: Mapping[str, Any]
     settings: Any
@@ -39,6 +39,11 @@ class Loaded(NamedTuple):
     state: TrainState
     step: int
     system: System
+
+    @property
+    def module(self) -> Any:
+        """The Flax module, choosing at its mode."""
+        return self.model.module
 
     def apply(self, x: Array, key: Key) -> Any:
         """Outputs of one rollout at the policy's mode.
@@ -51,8 +56,7 @@ class Loaded(NamedTuple):
         Raises:
           ValueError: for inputs of another shape.
         """
-        model: Model = self.system.rebuild(self.settings, self.facts)
-        return model.apply(self.variables, x, key)
+        return self.model.apply(self.variables, x, key)
 
 
 def read_run(workdir: str | Path) -> tuple[dict[str, Any], System, Settings]:
@@ -71,7 +75,7 @@ def read_run(workdir: str | Path) -> tuple[dict[str, Any], System, Settings]:
         raise UserError(f"{workdir} holds a run of another version: {error}") from error
 
 
-def load(workdir: str | Path, step: int | None = None) -> Loaded:
+def load(workdir: str | Path, step: int | None = None) -> LoadedRun:
     """The model of a run.
 
     Args:
@@ -94,4 +98,4 @@ def load(workdir: str | Path, step: int | None = None) -> Loaded:
     model = system.rebuild(settings, notes["facts"])
     state, _ = checkpoints.restore(step, fresh_state(settings, model.learner))
     variables = model.variables(state.evaluated, state.carried)
-    return Loaded(model.module, variables, config, settings, notes["facts"], state, step, system)
+    return LoadedRun(model, variables, config, settings, notes["facts"], state, step, system)

@@ -21,7 +21,7 @@ from attn_jax.estimators import categorical, expectation, gaussian, sparsemax, w
 from attn_jax.ops import affine, affine_grid, axis_coordinates, crop, mask, weighted_sum
 from attn_jax.records import write_atomically
 from attn_jax.types import Estimator, PyTree
-from attn_jax.viz import Mechanism
+from attn_jax.viz import MechanismPicture
 
 _SIDE, _PATCH, _CROP, _SIGMA = 56, 14, 28, 0.15
 _SIGMAS = (0.02, 0.15, 0.4)
@@ -88,10 +88,10 @@ def _square(image: Array) -> Any:
     points, mean = five.pop("samples")
     grid, part = (_SIDE // _PATCH,) * 2, (_CROP / _SIDE,) * 2
 
-    def cell(name: str, title: str, equation: str, **rest: Any) -> Mechanism:
+    def cell(name: str, title: str, equation: str, **rest: Any) -> MechanismPicture:
         where, seen = five[name]
         where = where.reshape(grid) if name.startswith("item") else where
-        return Mechanism(f"{name}: {title}", equation, where, seen=seen, **rest)
+        return MechanismPicture(f"{name}: {title}", equation, where, seen=seen, **rest)
 
     rows = [
         [
@@ -111,7 +111,7 @@ def _square(image: Array) -> Any:
             cell("transformer", "a grid, moved as a whole",
                    r"$S_i = A\,(x_i, y_i, 1)^T$,  $x'_{t,i} = x_t$ at $S_i$",
                    kind="theta", samples=five["grid"]),
-            Mechanism("the input", "$x_t$: a digit among pieces of others"),
+            MechanismPicture("the input", "$x_t$: a digit among pieces of others"),
         ],
     ]  # fmt: skip
     return viz.mechanism_table(np.asarray(image), rows)

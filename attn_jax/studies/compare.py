@@ -18,11 +18,11 @@ from attn_jax.parts.digits import (
     measure_key,
     picture_key,
 )
-from attn_jax.parts.measure import make_wrong, policies
-from attn_jax.parts.objective import Wiring
-from attn_jax.parts.pictures import choose_examples, look
+from attn_jax.parts.learner import Wiring
+from attn_jax.parts.observe import choose_examples, observe
+from attn_jax.parts.policies import make_error_mask, policies
 from attn_jax.records import versions
-from attn_jax.runs.load import Loaded, load
+from attn_jax.runs.load import LoadedRun, load
 from attn_jax.studies.step_time import step_milliseconds
 from attn_jax.systems import prepare, square
 from attn_jax.tasks import clustered
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
     runs: Sequence[Path]
 
 
-class OnComposites(NamedTuple):
+class CellResult(NamedTuple):
     """A cell on the frozen composites.
 
     Attributes:
@@ -56,7 +56,7 @@ class OnComposites(NamedTuple):
     """
 
     cell: Cell
-    loaded: Loaded
+    loaded: LoadedRun
     wrong: np.ndarray
     step_ms: float
 
@@ -107,25 +107,25 @@ def _composites(data: Digits) -> Images:
     return freeze(digits, data.seed, many, _FROZEN)
 
 
-def _test(cell: Cell, composed: Images) -> OnComposites:
-    loaded, wrong = load(cell.runs[0]), []
-    for run in cell.runs:
-        one = load(run)
-        if one.settings.data != loaded.settings.data:
-            raise UserError(f"{run} has other data than {cell.runs[0]}")
+def _test(cell: Cell, composed: Images) -> CellResult:
+    runs, wrong = [load(run) for run in cell.runs], []
+    for path, one in zip(cell.runs, runs, strict=True):
+        if one.settings.data != runs[0].settings.data:
+            raise UserError(f"{path} has other data than {cell.runs[0]}")
         wiring, evaluate = _wiring(one), one.settings.evaluate
-        measure = make_wrong(wiring, policies(wiring, evaluate)["mean"], evaluate.batch)
+        measure = make_error_mask(wiring, policies(wiring, evaluate)["mean"], evaluate.batch)
         key = measure_key(one.settings.data.seed, _FROZEN)
         found = measure(one.state.evaluated, *composed, key)[:, -1]
         wrong.append(found.reshape(-1, COMPOSITES))
-    return OnComposites(cell, loaded, np.stack(wrong), step_milliseconds(*prepare(loaded.config)))
+    milliseconds = step_milliseconds(*prepare(runs[0].config))
+    return CellResult(cell, runs[0], np.stack(wrong), milliseconds)
 
 
-def _wiring(loaded: Loaded) -> Wiring:
+def _wiring(loaded: LoadedRun) -> Wiring:
     return square.wire(loaded.settings, Canvas.of(loaded.facts))
 
 
-def difference(one: OnComposites, other: OnComposites) -> tuple[float, float, float]:
+def difference(one: CellResult, other: CellResult) -> tuple[float, float, float]:
     """other's error minus one's on the same images, with its 95 % interval over digits.
 
     Composites of a digit belong together, and so do the seeds that were averaged.
@@ -133,9 +133,7 @@ def difference(one: OnComposites, other: OnComposites) -> tuple[float, float, fl
     return clustered((other.wrong.astype(float) - one.wrong).mean(0))
 
 
-def _row(
-    one: OnComposites, tested: Sequence[OnComposites], policies: Sequence[str]
-) -> dict[str, Any]:
+def _row(one: CellResult, tested: Sequence[CellResult], controls: Sequence[str]) -> dict[str, Any]:
     beside = {
         other.cell.policy: {
             "error": list(other.error),
@@ -143,7 +141,7 @@ def _row(
             "difference": list(difference(one, other)),
             "step_ms": other.step_ms,
         }
-        for policy in policies
+        for policy in controls
         for other in tested
         if (other.cell.mechanism, other.cell.policy) == (one.cell.mechanism, policy)
     }
@@ -159,7 +157,7 @@ def _row(
     }
 
 
-def _reading(loaded: Loaded) -> dict[str, int]:
+def _reading(loaded: LoadedRun) -> dict[str, int]:
     """How many places of the map a step reads, at most, and how many numbers it passes on."""
     mechanism, model = loaded.settings.mechanism, loaded.settings.model
     attention = _wiring(loaded).attention
@@ -205,7 +203,7 @@ def _interval(values: Sequence[float], sign: str = "") -> str:
     return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
-def _picture(learned: Sequence[OnComposites], composed: Images) -> bytes:
+def _picture(learned: Sequence[CellResult], composed: Images) -> bytes:
     """Where each looks on the same composites, at its mean."""
     chosen = choose_examples(composed.labels)[:: 8 // _SHOWN][:_SHOWN]
     images, labels = composed.images[chosen], composed.labels[chosen]
@@ -213,9 +211,9 @@ def _picture(learned: Sequence[OnComposites], composed: Images) -> bytes:
     for one in learned:
         settings = one.loaded.settings
         key = picture_key(settings.data.seed)
-        looks = look(_wiring(one.loaded), one.loaded.state.evaluated, images, key)
-        kind, where, patch = square.on_map(settings, looks)
+        observations = observe(_wiring(one.loaded), one.loaded.state.evaluated, images, key)
+        kind, where, patch = square.on_map(settings, observations)
         name = one.cell.mechanism.replace("_", " ")
-        strips.append(viz.Strip(name, kind, where, patch, looks.answers))
+        strips.append(viz.Strip(name, kind, where, patch, observations.answers))
     shown = np.asarray(images, np.float32) / 255
     return viz.to_png(viz.side_by_side(shown, strips, labels))

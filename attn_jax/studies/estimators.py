@@ -12,13 +12,13 @@ from attn_jax.errors import as_user_errors, check_installed
 from attn_jax.laboratory import PROBLEMS, Candidate, Measurement, candidates, measure
 from attn_jax.records import versions, write_atomically
 from attn_jax.runs.load import load
-from attn_jax.studies.variance import Varied, location_variance, ratio
+from attn_jax.studies.variance import GradientVariance, location_variance, ratio
 
 _DRAWN = "5 items, twice"
 _HEADER = (
     "estimator", "baseline", "M", "bias", "variance", "variance x M", "µs", "variance x µs", "",
 )  # fmt: skip
-Cell = tuple[str, Candidate, Measurement]
+Entry = tuple[str, Candidate, Measurement]
 
 
 def run(
@@ -31,7 +31,7 @@ def run(
       ram: the folder of a run whose location gradient is measured as well; None: none.
       seed: of the estimates.
       tolerance: half-width of the bias's interval, of the exact gradient's norm.
-      say: is told each line as it is known.
+      say: called with each line of progress.
 
     Returns:
       The path of the table.
@@ -53,7 +53,7 @@ def run(
     return workdir / "estimators.md"
 
 
-def _measured(name: str, seed: int, tolerance: float, say: Callable[[str], Any]) -> list[Cell]:
+def _measured(name: str, seed: int, tolerance: float, say: Callable[[str], Any]) -> list[Entry]:
     problem, cells = PROBLEMS[name](), []
     for i, row in enumerate(candidates(problem)):
         key = jax.random.fold_in(jax.random.key(seed), i)
@@ -72,7 +72,7 @@ def _bias(measured: Measurement) -> str:
     return f"{100 * measured.bias:.1f} ± {100 * measured.half_width:.1f} %"
 
 
-def _markdown(cells: list[Cell], varied: list[Varied], tolerance: float) -> str:
+def _markdown(cells: list[Entry], varied: list[GradientVariance], tolerance: float) -> str:
     lines = []
     for name in dict.fromkeys(name for name, _, _ in cells):
         lines += [f"\n### {name}\n", _row(_HEADER), _row(["---"] * len(_HEADER))]
@@ -94,7 +94,7 @@ def _markdown(cells: list[Cell], varied: list[Varied], tolerance: float) -> str:
     return "\n".join([*lines, *_of_run(varied)]) + "\n"
 
 
-def _of_run(varied: list[Varied]) -> list[str]:
+def _of_run(varied: list[GradientVariance]) -> list[str]:
     if not varied:
         return []
     against = next(v for v in varied if (v.baseline, v.rollouts) == ("learned_value", 4))
@@ -111,7 +111,7 @@ def _row(values: Any) -> str:
     return f"| {' | '.join(values)} |"
 
 
-def _plain(cells: list[Cell], varied: list[Varied]) -> dict[str, Any]:
+def _plain(cells: list[Entry], varied: list[GradientVariance]) -> dict[str, Any]:
     of_problems = [
         {"problem": name, "estimator": row.estimator, "baseline": row.baseline,
          "rollouts": row.rollouts, "theory_unbiased": row.unbiased, **measured._asdict()}
@@ -123,7 +123,7 @@ def _plain(cells: list[Cell], varied: list[Varied]) -> dict[str, Any]:
     return {"problems": of_problems, "run": of_run, **versions()}
 
 
-def _plot(cells: list[Cell]) -> bytes:
+def _plot(cells: list[Entry]) -> bytes:
     shown = [(row, measured) for name, row, measured in cells if name == _DRAWN]
     labels = [_label(row) for row, _ in shown]
     bias, half, variance = (

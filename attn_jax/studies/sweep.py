@@ -42,5 +42,6 @@ def _shown(result: dict[str, Any], figure: str) -> str:
     if figure not in result:
         return "-"
     scale = 100 if is_fraction(figure) else 1
-    value, low, high = (scale * result[figure + end] for end in ("", "_low", "_high"))
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    names = (figure, f"{figure}_low", f"{figure}_high")
+    value, *ends = (f"{scale * result[name]:.2f}" for name in names if name in result)
+    return f"{value} [{', '.join(ends)}]" if ends else value

@@ -10,13 +10,13 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from attn_jax.baselines import BASELINES
-from attn_jax.data import Images, from_uint8
+from attn_jax.data import from_uint8
 from attn_jax.errors import UserError, as_user_errors
 from attn_jax.losses import score_function
 from attn_jax.models import Outputs
-from attn_jax.parts.digits import Canvas, freeze, load_digits
-from attn_jax.parts.objective import Wiring
-from attn_jax.runs.load import Loaded
+from attn_jax.parts.digits import Canvas, first_images, freeze, load_digits
+from attn_jax.parts.learner import Wiring
+from attn_jax.runs.load import LoadedRun
 from attn_jax.systems import ram, square
 from attn_jax.tasks import REWARDS, objective, rollouts
 from attn_jax.types import Baseline, Estimator, Key, PyTree
@@ -24,7 +24,7 @@ from attn_jax.types import Baseline, Estimator, Key, PyTree
 ROLLOUTS = (1, 4)
 
 
-class Varied(NamedTuple):
+class GradientVariance(NamedTuple):
     """One cell.
 
     Attributes:
@@ -42,7 +42,9 @@ class Varied(NamedTuple):
         return float(self.deviations.mean())
 
 
-def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> list[Varied]:
+def location_variance(
+    loaded: LoadedRun, *, count: int = 400, batch: int = 64
+) -> list[GradientVariance]:
     """The variance of the policy term's gradient by the location head's parameters.
 
     The images are the same in every estimate, the first `batch` of the training split, composed as
@@ -58,7 +60,10 @@ def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> l
     """
     wire = _WIRE.get(loaded.settings.system)
     if wire is None:
-        raise UserError("the variance is measured on images; the run is of texts")
+        systems = " and ".join(_WIRE)
+        raise UserError(
+            f"the variance is measured of {systems}; the run is of {loaded.settings.system}"
+        )
     wiring = wire(loaded.settings, Canvas.of(loaded.facts))
     if wiring.attention.final.credit is not score_function:
         raise UserError(
@@ -67,7 +72,7 @@ def location_variance(loaded: Loaded, *, count: int = 400, batch: int = 64) -> l
         )
     with as_user_errors():
         data = load_digits(loaded.settings.data)
-    train = Images(*(part[:batch] for part in data.source.train))
+        train = first_images(data, batch)
     images, labels = freeze(data, loaded.settings.data.seed, train, 0)
     x, y = from_uint8(images), jnp.asarray(labels)
     cells = [(n, m) for n in BASELINES for m in ROLLOUTS if (n, m) != ("leave_one_out", 1)]
@@ -88,7 +93,7 @@ class PolicyTerm(Protocol):
         ...
 
 
-def _policy(loaded: Loaded, wiring: Wiring, x: Array, y: Array) -> PolicyTerm:
+def _policy(loaded: LoadedRun, wiring: Wiring, x: Array, y: Array) -> PolicyTerm:
     """The policy term on a batch; a moving average stands at E[R]."""
     ids, reward = jnp.arange(len(x)), REWARDS[loaded.settings.train.reward]
     estimator, _ = wiring.attention.at(loaded.step)
@@ -116,7 +121,7 @@ def _policy(loaded: Loaded, wiring: Wiring, x: Array, y: Array) -> PolicyTerm:
     return policy
 
 
-def _cell(policy: PolicyTerm, loaded: Loaded, name: str, m: int, count: int) -> Varied:
+def _cell(policy: PolicyTerm, loaded: LoadedRun, name: str, m: int, count: int) -> GradientVariance:
     @jax.jit
     def estimate(key: Key) -> Array:
         gradient = jax.grad(partial(policy, BASELINES[name](), m))(loaded.state.params, key)
@@ -124,10 +129,12 @@ def _cell(policy: PolicyTerm, loaded: Loaded, name: str, m: int, count: int) -> 
 
     key = jax.random.key(loaded.settings.seed)
     drawn = np.stack([np.asarray(estimate(jax.random.fold_in(key, i))) for i in range(count)])
-    return Varied(name, m, ((drawn - drawn.mean(0)) ** 2).sum(1))
+    return GradientVariance(name, m, ((drawn - drawn.mean(0)) ** 2).sum(1))
 
 
-def ratio(one: Varied, other: Varied, *, resamples: int = 2000) -> tuple[float, float, float]:
+def ratio(
+    one: GradientVariance, other: GradientVariance, *, resamples: int = 2000
+) -> tuple[float, float, float]:
     """one's variance over other's, with its 95 % interval by a paired bootstrap: (r, low, high)."""
     rng = np.random.default_rng(0)
     picked = rng.integers(len(one.deviations), size=(resamples, len(one.deviations)))

@@ -1,7 +1,4 @@
-"""RAM on images of classes  (Mnih et al. 2014)."""
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""The recurrent attention model on images of classes (Mnih et al. 2014)."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,36 +9,28 @@ from attn_jax.fields import construct, field, section
 from attn_jax.models import RecurrentClassifier, ram
 from attn_jax.modules import SQUASHES
 from attn_jax.ops import check_glimpse
-from attn_jax.parts.classification import (
-    ClassifierSettings,
-    Presentation,
-    Reading,
-    classification,
-    classifier,
-    read_pictures,
-)
+from attn_jax.parts.classification import ClassifierSettings, classifier_system
 from attn_jax.parts.compute import CoreModel, view
-from attn_jax.parts.digits import Canvas, load_digits
-from attn_jax.parts.mechanism import Mechanism, make_attention
-from attn_jax.parts.objective import Wiring
-from attn_jax.parts.pictures import Looks
-from attn_jax.training.experiment import Experiment, Model, System
-from attn_jax.types import Estimator, PyTree
+from attn_jax.parts.digits import Canvas
+from attn_jax.parts.learner import Wiring
+from attn_jax.parts.mechanism import SpreadMechanism, make_attention
+from attn_jax.parts.observe import Observations
+from attn_jax.parts.report import Presentation
+from attn_jax.types import Estimator
 
 
 @section
-class Glimpses(Mechanism):
+class Glimpses(SpreadMechanism):
     """Glimpses at points of an image."""
 
-    learn_spread: bool = field("whether sigma starts at spread and is the network's to change")
     read: str = field("what is seen at a point", names=("retina", "crop"))
     steps: int = field("glimpses", least=1)
-    size: int = field("of a glimpse, pixels", least=1)
+    size: int = field("side of a glimpse, pixels", least=1)
     scales: int = field("retina: how many patches a glimpse has", least=1)
     ratio: float = field("retina: how much wider each next patch is", least=1)
     unit: float = field("pixels from the centre at location +-1; 0: the image's edge", least=0)
-    start: str = field("the first glimpse", names=CONTROLS["point"])
-    squash: str = field("of the location's mean into [-1, 1]", names=SQUASHES)
+    start: str = field("where the first glimpse is", names=CONTROLS["point"])
+    squash: str = field("function that maps the location's mean into [-1, 1]", names=SQUASHES)
 
     @property
     def patch_sizes(self) -> tuple[float, ...]:
@@ -61,28 +50,21 @@ class GlimpseModel(CoreModel):
 
 
 @section
-class Sections(ClassifierSettings):
+class RamSections(ClassifierSettings):
     """The sections of a RAM config."""
 
     mechanism: Glimpses
     model: GlimpseModel
 
 
-def prepare(settings: Sections) -> Experiment:
-    """The experiment: images, the model wired for them, and how it is described."""
-    data = load_digits(settings.data)
-    wiring = wire(settings, data.canvas)
-    return classification(settings, data, wiring, _presentation(settings))
-
-
-def wire(settings: Sections, canvas: Canvas) -> Wiring:
+def wire(settings: RamSections, canvas: Canvas) -> Wiring:
     """The mechanism, and RAM around it.
 
     Raises:
       ValueError: for an estimator that gives no points, or a glimpse wider than the image.
     """
     mechanism, compute = settings.mechanism, settings.compute
-    attention = make_attention(mechanism, settings.train.steps)
+    attention = make_attention(mechanism, settings.train.steps, unit=mechanism.unit or None)
     if mechanism.read == "retina":
         check_glimpse(
             canvas.canvas, (mechanism.size,) * 2, mechanism.ratio ** (mechanism.scales - 1)
@@ -110,21 +92,8 @@ def wire(settings: Sections, canvas: Canvas) -> Wiring:
     return Wiring(attention, start, model, mechanism.steps, dummy)
 
 
-def rebuild(settings: Sections, facts: Mapping[str, Any]) -> Model:
-    """The model without its data."""
-    return classifier(settings, wire(settings, Canvas.of(facts)))
-
-
-def ask(
-    settings: Sections, facts: Mapping[str, Any], variables: PyTree, paths: Sequence[str]
-) -> tuple[list[Reading], bytes]:
-    """The class of each picture, and the path of glimpses over it."""
-    canvas = Canvas.of(facts)
-    wiring = wire(settings, canvas)
-    return read_pictures(settings, canvas, wiring, _presentation(settings), variables, paths)
-
-
-def _presentation(settings: Sections) -> Presentation:
+def present(settings: RamSections) -> Presentation:
+    """How it is described and drawn."""
     mechanism = settings.mechanism
     glimpses = (
         f"{mechanism.steps} glimpses of {mechanism.size}x{mechanism.size}, "
@@ -133,13 +102,21 @@ def _presentation(settings: Sections) -> Presentation:
     return Presentation("RAM", glimpses, lambda looks, labels: draw(mechanism, looks, labels))
 
 
-def draw(mechanism: Glimpses, looks: Looks, labels: np.ndarray | None) -> dict[str, viz.Picture]:
+def draw(
+    mechanism: Glimpses, observations: Observations, labels: np.ndarray | None
+) -> dict[str, viz.Picture]:
     """Paths of glimpses over the images; with labels also the first of them as an animation."""
-    places = looks.where * _frame(mechanism, looks.images.shape)
+    places = observations.where * _frame(mechanism, observations.images.shape)
     # A crop has one scale, and no axis for it.
-    glimpses = looks.glimpses if looks.glimpses.ndim == 6 else looks.glimpses[:, :, None]
+    glimpses = (
+        observations.glimpses
+        if observations.glimpses.ndim == 6
+        else observations.glimpses[:, :, None]
+    )
     sizes = mechanism.patch_sizes
-    figure = viz.glimpse_paths(looks.images, places, glimpses, labels, looks.answers, sizes=sizes)
+    figure = viz.glimpse_paths(
+        observations.images, places, glimpses, labels, observations.answers, sizes=sizes
+    )
     paths = viz.Picture(
         viz.to_png(figure),
         "Test images with the numbered path of glimpses, and the patch each glimpse saw.",
@@ -148,12 +125,12 @@ def draw(mechanism: Glimpses, looks: Looks, labels: np.ndarray | None) -> dict[s
     if labels is None:
         return {"paths.png": paths}
     gif = viz.rollout_gif(
-        looks.images[0],
+        observations.images[0],
         places[0],
         glimpses[0],
         sizes=sizes,
         label=int(labels[0]),
-        probabilities=looks.probabilities[0],
+        probabilities=observations.probabilities[0],
     )
     rollout = viz.Picture(
         gif,
@@ -169,4 +146,4 @@ def _frame(mechanism: Glimpses, shape: tuple[int, ...]) -> np.ndarray:
     return np.array([2 * unit / width, 2 * unit / height]) if unit else np.ones(2)
 
 
-SYSTEM = System(Sections, "configs/ram_mnist.py", prepare, rebuild, ask)
+SYSTEM = classifier_system(RamSections, "configs/ram_mnist.py", wire, present)

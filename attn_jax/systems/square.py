@@ -1,7 +1,4 @@
-"""The square of mechanisms on encoded images: encoder, core, head and steps alike."""
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""The square of mechanisms: any of them on encoded images, with one encoder, core and head."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,34 +9,31 @@ from attn_jax.fields import field, section
 from attn_jax.models import RecurrentClassifier, square
 from attn_jax.modules import SCORES, SQUASHES, Affine, ConvMap, Items, Location
 from attn_jax.ops import READS
-from attn_jax.parts.classification import (
-    ClassifierSettings,
-    Presentation,
-    Reading,
-    classification,
-    classifier,
-    read_pictures,
-)
+from attn_jax.parts.classification import ClassifierSettings, classifier_system
 from attn_jax.parts.compute import CoreModel, view
-from attn_jax.parts.digits import Canvas, load_digits
-from attn_jax.parts.mechanism import ScoredMechanism, check_dot, make_attention
-from attn_jax.parts.objective import Wiring
-from attn_jax.parts.pictures import Looks
-from attn_jax.training.experiment import Experiment, Model, System
-from attn_jax.types import Estimator, PyTree, Tag
+from attn_jax.parts.digits import Canvas
+from attn_jax.parts.learner import Wiring
+from attn_jax.parts.mechanism import (
+    ScoredMechanism,
+    SpreadMechanism,
+    check_dot,
+    make_attention,
+)
+from attn_jax.parts.observe import Observations
+from attn_jax.parts.report import Presentation
+from attn_jax.types import Estimator, Tag
 
 
 @section
-class OnMap(ScoredMechanism):
+class MapMechanism(ScoredMechanism, SpreadMechanism):
     """Any mechanism, on the map that an image is encoded to."""
 
-    learn_spread: bool = field("whether sigma starts at spread and is the network's to change")
     read: str = field("what is seen of the map", names=("weighted_sum", "mask", "crop", "affine"))
     steps: int = field("choices in a rollout", least=1)
-    size: int = field("crop, affine: of what is read, places of the map", least=1)
+    size: int = field("crop, affine: side of what is read, in places of the map", least=1)
     as_items: bool = field("whether the map's places are a list of items")
-    squash: str = field("of the location's mean into [-1, 1]", names=SQUASHES)
-    zoom: float = field("of the identity that a transformer starts from", above=0)
+    squash: str = field("function that maps the location's mean into [-1, 1]", names=SQUASHES)
+    zoom: float = field("scale of the identity that a transformer starts from", above=0)
 
 
 @section
@@ -63,10 +57,10 @@ class EncodedModel(CoreModel):
 
 
 @section
-class Sections(ClassifierSettings):
+class SquareSections(ClassifierSettings):
     """The sections of a config of the square."""
 
-    mechanism: OnMap
+    mechanism: MapMechanism
     model: EncodedModel
 
     def __post_init__(self) -> None:
@@ -79,14 +73,7 @@ class Sections(ClassifierSettings):
             )
 
 
-def prepare(settings: Sections) -> Experiment:
-    """The experiment: images, the model wired for them, and how it is described."""
-    data = load_digits(settings.data)
-    wiring = wire(settings, data.canvas)
-    return classification(settings, data, wiring, _presentation(settings))
-
-
-def wire(settings: Sections, canvas: Canvas) -> Wiring:
+def wire(settings: SquareSections, canvas: Canvas) -> Wiring:
     """The mechanism, and the classifier around it.
 
     Raises:
@@ -116,7 +103,7 @@ def wire(settings: Sections, canvas: Canvas) -> Wiring:
     return Wiring(attention, None, model, mechanism.steps, dummy)
 
 
-def _proposal(settings: Sections, takes: Tag, size: tuple[int, int]) -> nn.Module:
+def _proposal(settings: SquareSections, takes: Tag, size: tuple[int, int]) -> nn.Module:
     """The proposal that the read's tag asks for."""
     mechanism, widths, dtype = settings.mechanism, settings.model, settings.compute.jax_dtype
     seen = view(mechanism.detach)
@@ -129,21 +116,8 @@ def _proposal(settings: Sections, takes: Tag, size: tuple[int, int]) -> nn.Modul
     return SCORES[mechanism.scores](widths.score_features, seen, dtype, places)
 
 
-def rebuild(settings: Sections, facts: Mapping[str, Any]) -> Model:
-    """The model without its data."""
-    return classifier(settings, wire(settings, Canvas.of(facts)))
-
-
-def ask(
-    settings: Sections, facts: Mapping[str, Any], variables: PyTree, paths: Sequence[str]
-) -> tuple[list[Reading], bytes]:
-    """The class of each picture, and what each step read of it."""
-    canvas = Canvas.of(facts)
-    wiring = wire(settings, canvas)
-    return read_pictures(settings, canvas, wiring, _presentation(settings), variables, paths)
-
-
-def _presentation(settings: Sections) -> Presentation:
+def present(settings: SquareSections) -> Presentation:
+    """How it is described and drawn."""
     mechanism = settings.mechanism
     glimpses = (
         f"{mechanism.steps} steps of {mechanism.estimator} and {mechanism.read} on an encoded map"
@@ -153,14 +127,16 @@ def _presentation(settings: Sections) -> Presentation:
     )
 
 
-def draw(settings: Sections, looks: Looks, labels: np.ndarray | None) -> dict[str, viz.Picture]:
+def draw(
+    settings: SquareSections, observations: Observations, labels: np.ndarray | None
+) -> dict[str, viz.Picture]:
     """Light or an outline over each image for each step."""
-    kind, where, patch = on_map(settings, looks)
-    titles = [f"read {c}" for c in looks.answers]
+    kind, where, patch = on_map(settings, observations)
+    titles = [f"read {c}" for c in observations.answers]
     if labels is not None:
-        pairs = zip(titles, looks.answers, labels, strict=True)
+        pairs = zip(titles, observations.answers, labels, strict=True)
         titles = [f"{'✓' if c == y else '✗'} true {y}, {title}" for title, c, y in pairs]
-    figure = viz.attention(looks.images, where, kind=kind, patch=patch, titles=titles)
+    figure = viz.attention(observations.images, where, kind=kind, patch=patch, titles=titles)
     picture = viz.Picture(
         viz.to_png(figure),
         "Test images, and what of each the model attended to, step by step.",
@@ -169,14 +145,16 @@ def draw(settings: Sections, looks: Looks, labels: np.ndarray | None) -> dict[st
     return {"paths.png": picture}
 
 
-def on_map(settings: Sections, looks: Looks) -> tuple[str, np.ndarray, tuple[float, float]]:
+def on_map(
+    settings: SquareSections, observations: Observations
+) -> tuple[str, np.ndarray, tuple[float, float]]:
     """The arguments of `viz.attention` for rollouts on an encoded map: (kind, where, patch)."""
-    mechanism, where = settings.mechanism, looks.where
-    height, width = settings.model.map_size(looks.images.shape[1:3])
+    mechanism, where = settings.mechanism, observations.where
+    height, width = settings.model.map_size(observations.images.shape[1:3])
     kind = READS[mechanism.read].takes
     if kind == "weights":
         where = where.reshape(*where.shape[:2], height, width)
     return kind, where, (mechanism.size / height, mechanism.size / width)
 
 
-SYSTEM = System(Sections, "configs/taxonomy.py", prepare, rebuild, ask)
+SYSTEM = classifier_system(SquareSections, "configs/taxonomy.py", wire, present)

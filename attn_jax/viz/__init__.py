@@ -7,7 +7,7 @@ from attn_jax.viz.curves import learning_curves
 from attn_jax.viz.diagram import recurrence
 from attn_jax.viz.draw import patch_sizes, to_pixels, to_png
 from attn_jax.viz.forest import Column, forest
-from attn_jax.viz.mechanisms import Mechanism, mechanism_table
+from attn_jax.viz.mechanisms import MechanismPicture, mechanism_table
 from attn_jax.viz.paths import glimpse_paths
 from attn_jax.viz.report import Picture, Section, Table, render_report
 from attn_jax.viz.samples import location_samples, weight_bars
@@ -19,7 +19,7 @@ __all__ = [
     "Alignment",
     "Column",
     "Growth",
-    "Mechanism",
+    "MechanismPicture",
     "Picture",
     "Section",
     "Strip",

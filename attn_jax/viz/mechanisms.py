@@ -13,7 +13,7 @@ _IMAGE, _BETWEEN, _CELL, _HEAD, _MARGIN = 1.85, 0.42, 4.55, 0.56, 0.15
 _MOST_ITEMS = 8  # on a side; the lines of a finer grid would hide the image
 
 
-class Mechanism(NamedTuple):
+class MechanismPicture(NamedTuple):
     """One mechanism at one step: a cell of the table.
 
     Attributes:
@@ -38,7 +38,7 @@ class Mechanism(NamedTuple):
     mean: np.ndarray | None = None
 
 
-def mechanism_table(image: np.ndarray, rows: Sequence[Sequence[Mechanism]]):
+def mechanism_table(image: np.ndarray, rows: Sequence[Sequence[MechanismPicture]]):
     """Draw a table of mechanisms on one image: where each attends, an arrow, what it reads.
 
     Args:
@@ -57,7 +57,7 @@ def mechanism_table(image: np.ndarray, rows: Sequence[Sequence[Mechanism]]):
     return figure
 
 
-def _cell(figure, left: float, top: float, image: np.ndarray, one: Mechanism) -> None:
+def _cell(figure, left: float, top: float, image: np.ndarray, one: MechanismPicture) -> None:
     draw.write(figure, left, top, one.title, fontweight="bold")
     draw.write(figure, left, top + 0.24, one.equation)
     axes = draw.panel(figure, left, top + _HEAD, _IMAGE, _IMAGE)

@@ -26,7 +26,7 @@ _QUICK = {"xla_backend_optimization_level": 0}  # compiling takes most of the ti
 _SHAPES = {2: (5, 4, 2), 3: (3, 5, 4, 2)}
 
 
-class Row(NamedTuple):
+class Distance(NamedTuple):
     """The largest absolute errors of a case; None where a peer has no such case.
 
     Attributes:
@@ -82,11 +82,11 @@ def run(path: Path, pairs: int, say: Callable[[str], Any]) -> None:
     write_atomically(path, markdown(rows, pairs))
 
 
-def measure(case: Case, pairs: int) -> Row:
+def measure(case: Case, pairs: int) -> Distance:
     """One case against every peer that has it."""
     sampled = sample(case, pairs)
     torch = by_torch(case, sampled) if find_spec("torch") else None
-    return Row(
+    return Distance(
         case,
         _largest(sampled.out[0], by_onnx(case, sampled)),
         _errors(sampled.out, by_oracle(case, sampled)),
@@ -133,7 +133,7 @@ def _largest(ours: np.ndarray, theirs: np.ndarray | None) -> float | None:
     return None if theirs is None else float(np.abs(ours - theirs).max())
 
 
-def markdown(rows: list[Row], pairs: int) -> str:
+def markdown(rows: list[Distance], pairs: int) -> str:
     """The page: what was done, and a table for each dtype."""
     lines = [_HEAD.format(pairs=pairs, versions=_versions())]
     for dtype in DTYPES:
@@ -167,13 +167,13 @@ def _versions() -> str:
     return ", ".join(f"{name} {version(name)}" for name in peers)
 
 
-def _line(row: Row) -> str:
+def _line(row: Distance) -> str:
     case = row.case
     mode = case.mode + " (native)" * (case.implementation == "native")
     named = (f"{case.dims}-D", mode, case.padding, "yes" if case.align_corners else "no")
     return f"| {' | '.join((*named, *_figures(row)))} |"
 
 
-def _figures(row: Row) -> Iterator[str]:
+def _figures(row: Distance) -> Iterator[str]:
     for error in (row.onnx, *row.oracle, *(row.torch or (None,) * 3)):
         yield "-" if error is None else "0" if error == 0 else f"{error:.0e}"

@@ -72,7 +72,7 @@ class Inputs(NamedTuple):
     cotangent: np.ndarray
 
 
-class Row(NamedTuple):
+class Timing(NamedTuple):
     """One measurement.
 
     Attributes:
@@ -134,7 +134,7 @@ def of_jax(sample: Callable[..., Array]) -> Peer:
     return peer
 
 
-def measure_retina() -> list[Row]:
+def measure_retina() -> list[Timing]:
     """RAM's glimpse, 3 scales of 12x12 on 60x60, at as many places as images; it has no peer."""
     rng = np.random.default_rng(0)
     images = rng.normal(size=(128, 60, 60, 1))
@@ -158,7 +158,7 @@ def measure_retina() -> list[Row]:
         seconds = _in_turn({"xla": call})["xla"]
         rate = moved / seconds / 1e9 if operation == "forward" else None
         name = "retina of 128x60x60x1 -> 3x12x12"
-        rows.append(Row(name, operation, "xla", 1e3 * seconds, rate, compiled, 0.0))
+        rows.append(Timing(name, operation, "xla", 1e3 * seconds, rate, compiled, 0.0))
     return rows
 
 
@@ -262,7 +262,7 @@ def copy_rate(megabytes: int = 256) -> float:
     return 2 * a.nbytes / statistics.median(seconds) / 1e9
 
 
-def measure(shapes: Sequence[Shape], found: dict[str, Peer]) -> list[Row]:
+def measure(shapes: Sequence[Shape], found: dict[str, Peer]) -> list[Timing]:
     """Time every peer on every shape, taking turns; their values are checked first.
 
     Raises:
@@ -271,7 +271,7 @@ def measure(shapes: Sequence[Shape], found: dict[str, Peer]) -> list[Row]:
     return [row for shape in shapes for row in _of_shape(shape, found)]
 
 
-def _of_shape(shape: Shape, found: dict[str, Peer]) -> list[Row]:
+def _of_shape(shape: Shape, found: dict[str, Peer]) -> list[Timing]:
     inputs, rows = make_inputs(shape), []
     ready = {name: peer(inputs, shape) for name, peer in found.items()}
     for operation in OPERATIONS:
@@ -281,7 +281,9 @@ def _of_shape(shape: Shape, found: dict[str, Peer]) -> list[Row]:
             rate = shape.bytes / seconds / 1e9 if operation == "forward" else None
             compiled = ready[name][operation][1]
             rows.append(
-                Row(str(shape), operation, name, 1e3 * seconds, rate, compiled, differences[name])
+                Timing(
+                    str(shape), operation, name, 1e3 * seconds, rate, compiled, differences[name]
+                )
             )
     return rows
 
@@ -321,7 +323,7 @@ def _seconds(call: Callable) -> float:
     return time.perf_counter() - began
 
 
-def geometric_means(rows: Sequence[Row], against: str = "torch") -> dict[str, dict[str, float]]:
+def geometric_means(rows: Sequence[Timing], against: str = "torch") -> dict[str, dict[str, float]]:
     """Of time over that of `against`: {operation: {peer: mean}}; empty without it."""
     times = {(row.shape, row.operation, row.peer): row.milliseconds for row in rows}
     means: dict[str, dict[str, float]] = {}

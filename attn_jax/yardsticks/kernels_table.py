@@ -9,7 +9,7 @@ from attn_jax.yardsticks.kernels import (
     OPERATIONS,
     REPORTED,
     SWEEPS,
-    Row,
+    Timing,
     copy_rate,
     geometric_means,
     measure,
@@ -45,7 +45,9 @@ def benchmark_kernels(sweep: bool) -> tuple[str, dict[str, Any], bytes | None]:
     return _table(reported, retina, list(found), copied), plain, _picture(swept) if sweep else None
 
 
-def _table(rows: Sequence[Row], retina: Sequence[Row], names: Sequence[str], copied: float) -> str:
+def _table(
+    rows: Sequence[Timing], retina: Sequence[Timing], names: Sequence[str], copied: float
+) -> str:
     times = {(row.operation, row.shape, row.peer): row for row in rows}
     lines = [f"A copy moves {copied:.1f} GB/s. Milliseconds, medians; GB/s of a forward pass.\n\n"]
     lines += _line(["operation", "shape", *names, "GB/s of ours", "compile s of ours"])
@@ -73,7 +75,7 @@ def _line(values: Sequence[str]) -> list[str]:
     return [f"| {' | '.join(values)} |\n"]
 
 
-def _picture(swept: dict[str, list[Row]]) -> bytes:
+def _picture(swept: dict[str, list[Timing]]) -> bytes:
     labels = {
         "side": ("side of 4 images of 3 channels", [shape.height for shape in SWEEPS["side"]]),
         "batch": ("images of 28x28", [shape.batch for shape in SWEEPS["batch"]]),

@@ -16,7 +16,7 @@ from PIL import Image
 from attn_jax import viz
 from attn_jax.studies import attention_101, compare, step_time
 from attn_jax.studies.sweep import table
-from experiments.cells import told, train_all
+from experiments.cells import describe_failures, train_all
 from tests.tiny import ROOT, files, result
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
@@ -225,7 +225,7 @@ def test_a_cell_that_failed_beside_others_is_told_with_its_last_words(
     monkeypatch.chdir(ROOT)
     misspelt = ["--config=configs/ram_mnist.py", "--config.mechanism.sprad=1"]
     failed = train_all({tmp_path / "one": misspelt}, jobs=2)
-    said = told(failed, 1, "cells")
+    said = describe_failures(failed, 1, "cells")
     assert said.startswith("1 of 1 cells failed: one; one: error: the config has no field 'sprad'")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from attn_jax import viz
-from attn_jax.parts import measure
+from attn_jax.parts import classification
 from attn_jax.runs.load import load
 from attn_jax.training import loop
 from tests.tiny import (
@@ -87,7 +87,8 @@ def test_sigterm_outside_of_the_loop_is_one_line_too(
     def terminated(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    module, name = (loop, "fresh_state") if when.startswith("before") else (measure, "measure_all")
+    before = when.startswith("before")
+    module, name = (loop, "fresh_state") if before else (classification, "measure_all")
     monkeypatch.setattr(module, name, terminated)
     status, _, err = run("train", [*tiny_flags, f"--workdir={tmp_path}/run"])
     line = "the same command begins again, training from its last checkpoint"

@@ -162,7 +162,7 @@ def test_a_folder_that_is_not_there_or_holds_several_sizes(
         ),
         (
             ["--config=configs/ram_cluttered.py:61", "--workdir=RUN"],
-            r"error: ram_cluttered.py takes :60, :100, :tiny, or some with commas; got :61$",
+            r"error: ram_cluttered.py takes :60, :100, :tiny; got :61$",
         ),
         (["--config=configs/ram_mnist.py"], r"workdir.*required|workdir.*must"),
         (["--workdir=RUN"], r"config.*required|config.*must"),

@@ -7,14 +7,14 @@ import pytest
 
 from attn_jax.errors import UserError
 from attn_jax.studies import compare as module
-from attn_jax.studies.compare import COMPOSITES, Cell, OnComposites, compare, difference
+from attn_jax.studies.compare import COMPOSITES, Cell, CellResult, compare, difference
 from tests.tiny import train
 
 CONTROLS = {"location_hard": ("random",), "item_hard": ("uniform",)}
 
 
-def of_answers(wrong: np.ndarray) -> OnComposites:
-    return OnComposites(Cell("item_soft", "learned", []), None, wrong, 1.0)
+def of_answers(wrong: np.ndarray) -> CellResult:
+    return CellResult(Cell("item_soft", "learned", []), None, wrong, 1.0)
 
 
 def test_differences_are_paired_and_their_intervals_over_digits():

@@ -15,7 +15,7 @@ from attn_jax.laboratory import candidates, choice_problem, measure
 from attn_jax.runs.load import load
 from attn_jax.studies import estimators as laboratory
 from attn_jax.studies import variance
-from attn_jax.studies.variance import Varied, location_variance, ratio
+from attn_jax.studies.variance import GradientVariance, location_variance, ratio
 from tests.tiny import train
 
 
@@ -92,8 +92,8 @@ def test_the_images_are_those_the_run_was_trained_on(
 def test_a_ratio_has_the_interval_of_its_pairs():
     rng = np.random.default_rng(0)
 
-    def varied(deviations: np.ndarray) -> Varied:
-        return Varied("some", 4, deviations)
+    def varied(deviations: np.ndarray) -> GradientVariance:
+        return GradientVariance("some", 4, deviations)
 
     base = rng.exponential(size=500)
     np.testing.assert_allclose(ratio(varied(2 * base), varied(base)), (2, 2, 2))

@@ -57,7 +57,7 @@ def test_its_fields_are_those_of_its_system(name: str, word: str):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_an_unknown_word_lists_those_that_there_are(name: str):
-    with pytest.raises(ValueError, match=rf"\A{name}.py takes .*:tiny, .* commas; got :nope\Z"):
+    with pytest.raises(ValueError, match=rf"\A{name}.py takes .*:tiny; got :nope\Z"):
         config_of_file(name, "nope")
 
 

@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from attn_jax.errors import UserError
 from attn_jax.parts.digits import Canvas
-from attn_jax.parts.measure import policies
-from attn_jax.parts.objective import Wiring
+from attn_jax.parts.learner import Wiring
+from attn_jax.parts.policies import policies
 from attn_jax.systems import read_config, square
 from configs import taxonomy
 from tests.tiny import first_state, prepared, result, small_config, train, updated
@@ -20,9 +20,9 @@ from tests.tiny import first_state, prepared, result, small_config, train, updat
 CANVAS = Canvas((10, 10, 1), 3)
 
 
-def wired(config: ConfigDict) -> tuple[square.Sections, Wiring]:
+def wired(config: ConfigDict) -> tuple[square.SquareSections, Wiring]:
     _, settings = read_config(config.to_dict())
-    assert isinstance(settings, square.Sections)
+    assert isinstance(settings, square.SquareSections)
     return settings, square.wire(settings, CANVAS)
 
 
@@ -90,7 +90,7 @@ def test_a_config_of_another_system_is_refused_by_its_fields(data: Path):
     [
         ("mechanism.read", "retina", "mechanism.read must be one of weighted_sum, .*got 'retina'"),
         ("mechanism.size", 0, "mechanism.size must be at least 1; got 0"),
-        ("model.encoder", (4, 0), r"model.encoder must be numbers at least 1; got \(4, 0\)"),
+        ("model.encoder", (4, 0), r"model.encoder must hold numbers at least 1; got \(4, 0\)"),
         ("model.core_widths", (), r"model.core_widths must hold a number or more; got \(\)"),
         ("mechanism.coin", 0.5, "semi_sampling wraps estimators of scores"),
         ("mechanism.temperature", 2.0, "with_temperature wraps estimators of scores"),
@@ -168,7 +168,7 @@ def test_the_protocol_says_what_was_done(square_of: Callable[..., ConfigDict]):
 
 def test_an_unknown_mechanism_lists_the_five():
     with pytest.raises(
-        ValueError, match="takes :item_soft, .*:spatial_transformer, :tiny.*; got :soft"
+        ValueError, match="takes :item_soft, .*:spatial_transformer, :tiny; got :soft"
     ):
         taxonomy.get_config("soft")
 

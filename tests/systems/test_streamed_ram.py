@@ -38,7 +38,7 @@ def test_streamed_images_train_to_the_same_bits_through_a_kill(
     train(config, tmp_path)
     same_state(load(tmp_path, 12).state, load(finished, 12).state)
     assert rows(tmp_path) == rows(finished)
-    with pytest.raises(UserError, match="the train split is a stream; measure it with data.stream"):
+    with pytest.raises(UserError, match="the train split of a stream is not measured"):
         evaluate(tmp_path, split="train")
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attn_jax.viz import Mechanism, mechanism_table, to_png
+from attn_jax.viz import MechanismPicture, mechanism_table, to_png
 
 IMAGE = np.random.default_rng(0).uniform(size=(8, 8, 1))
 
@@ -13,7 +13,7 @@ def marks(axes, gid):
 
 def test_a_cell_has_the_image_and_what_was_read_divided_by_its_maximum():
     seen = np.array([[[0.1], [0.2]]])
-    one = Mechanism("a title", "an equation", np.full((2, 4), 1 / 8), seen=seen)
+    one = MechanismPicture("a title", "an equation", np.full((2, 4), 1 / 8), seen=seen)
     figure = mechanism_table(IMAGE, [[one]])
     where, read = figure.axes
     np.testing.assert_allclose(np.asarray(read.images[0].get_array())[..., 0], [[0.5, 1.0]])
@@ -24,7 +24,7 @@ def test_a_cell_has_the_image_and_what_was_read_divided_by_its_maximum():
 
 def test_samples_and_their_mean_are_drawn_at_their_locations():
     samples, mean = np.array([[-1.0, 0.0], [1.0, 1.0]]), np.array([0.0, 0.5])
-    one = Mechanism("", "", np.zeros(2), "point", samples=samples, mean=mean)
+    one = MechanismPicture("", "", np.zeros(2), "point", samples=samples, mean=mean)
     axes = mechanism_table(IMAGE, [[one]]).axes[0]
     (dots,), (cross,) = marks(axes, "samples"), marks(axes, "mean")
     np.testing.assert_allclose(dots.get_xydata(), [[-0.5, 3.5], [7.5, 7.5]])
@@ -33,7 +33,7 @@ def test_samples_and_their_mean_are_drawn_at_their_locations():
 
 
 def test_a_fine_map_has_no_grid_and_a_cell_may_show_the_image_alone():
-    fine, plain = Mechanism("", "", np.full((16, 16), 1 / 256)), Mechanism("", "")
+    fine, plain = MechanismPicture("", "", np.full((16, 16), 1 / 256)), MechanismPicture("", "")
     figure = mechanism_table(IMAGE, [[fine, plain]])
     assert [len(axes.lines) for axes in figure.axes] == [0, 0]
     shown = np.asarray(figure.axes[1].images[0].get_array())

@@ -11,8 +11,8 @@ from attn_jax.errors import UserError
 from attn_jax.yardsticks import kernels, kernels_table
 from attn_jax.yardsticks.kernels import (
     OPERATIONS,
-    Row,
     Shape,
+    Timing,
     geometric_means,
     make_inputs,
     measure,
@@ -61,7 +61,7 @@ def test_what_differs_is_not_timed():
 
 def test_geometric_means_are_over_shapes():
     rows = [
-        Row(shape, "forward", peer, time, 1.0, 0.0, 0.0)
+        Timing(shape, "forward", peer, time, 1.0, 0.0, 0.0)
         for shape, peer, time in (
             ("a", "xla", 1.0), ("a", "torch", 2.0), ("b", "xla", 8.0), ("b", "torch", 4.0),
         )

@@ -1,4 +1,4 @@
-"""Dates in words to ISO dates, by attention over characters  (Bahdanau et al. 2015)."""
+"""Dates in words to ISO dates, by attention over characters (Bahdanau et al. 2015)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from attn_jax.fields import construct, field, section
 from attn_jax.models import Seq2Seq, seq2seq
 from attn_jax.modules import SCORES, rollout_keys, shifted
 from attn_jax.parts.compute import Compute, CoreModel, view
-from attn_jax.parts.digits import feed_ids
+from attn_jax.parts.feed import feed_ids
+from attn_jax.parts.learner import CreditedTrain, Query, Wiring, make_learner, params_alone
 from attn_jax.parts.mechanism import ScoredMechanism, check_dot, make_attention
-from attn_jax.parts.objective import Credited, Query, Wiring, make_learner, params_alone
 from attn_jax.records import Row
 from attn_jax.systems.dates import decoding, page
 from attn_jax.tasks import sequence_objective
@@ -48,11 +48,11 @@ class Dates:
     train: int = field("dates to train on", least=1)
     validation: int = field("dates of other days", least=2)
     test: int = field("dates of other days again", least=2)
-    seed: int = field("of the split of the days, and of their formats", least=0)
+    seed: int = field("seed of the split of the days, and of their formats", least=0)
 
 
 @section
-class OnCharacters(ScoredMechanism):
+class CharacterMechanism(ScoredMechanism):
     """A mechanism over the characters of a text: one choice for each character written."""
 
     read: str = field("what is seen of the characters", names=("weighted_sum",))
@@ -62,35 +62,35 @@ class OnCharacters(ScoredMechanism):
 class TextModel(CoreModel):
     """Widths of the encoder, the scores and the decoder's core."""
 
-    embedding: int = field("of a character, read or written", least=1)
+    embedding: int = field("width of a character's embedding, read or written", least=1)
     encoder_features: int = field("units of the encoder in each direction", least=1)
     score_features: int = field("width of the comparison of characters with the state", least=1)
 
 
 @section
-class Measuring(Evaluate):
+class EvaluateDecoding(Evaluate):
     """How decoding is measured."""
 
     batch: int = field("dates at a time", least=1)
 
 
 @section
-class Sections(Settings):
+class DatesSections(Settings):
     """The sections of a config of the dates."""
 
     data: Dates
-    mechanism: OnCharacters
+    mechanism: CharacterMechanism
     model: TextModel
     compute: Compute
-    train: Credited
-    evaluate: Measuring
+    train: CreditedTrain
+    evaluate: EvaluateDecoding
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_dot(self.mechanism.scores, self.model.core_widths, 2 * self.model.encoder_features)
 
 
-def prepare(settings: Sections) -> Experiment:
+def prepare(settings: DatesSections) -> Experiment:
     """The experiment: dates, and the model that translates them."""
     source, wiring = construct(load_dates, settings.data), wire(settings)
     size = settings.evaluate.batch
@@ -123,7 +123,7 @@ def prepare(settings: Sections) -> Experiment:
     )
 
 
-def wire(settings: Sections) -> Wiring:
+def wire(settings: DatesSections) -> Wiring:
     """The mechanism, and sequence to sequence around it.
 
     Raises:
@@ -154,7 +154,7 @@ def wire(settings: Sections) -> Wiring:
     return Wiring(attention, None, model, FACTS["steps"], dummy)
 
 
-def _learner(settings: Sections, wiring: Wiring) -> Learner:
+def _learner(settings: DatesSections, wiring: Wiring) -> Learner:
     return make_learner(wiring, settings.train, sequence_objective, batch, teacher_forced)
 
 
@@ -171,7 +171,7 @@ def teacher_forced(batch: tuple[Array, Array, Array]) -> Query:
     return Query(codes, targets, ids, inputs=shifted(targets, FACTS["tokens"]))
 
 
-def rebuild(settings: Sections, facts: Mapping[str, Any]) -> Model:
+def rebuild(settings: DatesSections, facts: Mapping[str, Any]) -> Model:
     """The model without its data."""
     del facts  # the same for every run
     wiring = wire(settings)
@@ -187,7 +187,7 @@ def rebuild(settings: Sections, facts: Mapping[str, Any]) -> Model:
 
 
 def ask(
-    settings: Sections, facts: Mapping[str, Any], variables: PyTree, texts: Sequence[str]
+    settings: DatesSections, facts: Mapping[str, Any], variables: PyTree, texts: Sequence[str]
 ) -> tuple[list[decoding.Translation], bytes]:
     """The ISO date of each text, and the characters it was read from."""
     del facts  # the same for every run
@@ -199,4 +199,4 @@ def ask(
     return answers, page.alignment_png(decoded, list(range(len(texts))))
 
 
-SYSTEM = System(Sections, "configs/seq2seq_dates.py", prepare, rebuild, ask)
+SYSTEM = System(DatesSections, "configs/seq2seq_dates.py", prepare, rebuild, ask)

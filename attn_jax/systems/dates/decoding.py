@@ -10,7 +10,7 @@ from jax import Array
 
 from attn_jax.data import Sequences
 from attn_jax.data.dates import MAX_LENGTH, decode_output, encode_input
-from attn_jax.parts.objective import Wiring
+from attn_jax.parts.learner import Wiring
 from attn_jax.records import Row
 from attn_jax.tasks import clustered, misaligned, rollouts, wilson
 from attn_jax.training.experiment import Figures
@@ -97,7 +97,7 @@ def figures(decodings: Mapping[str, Decoding], split: str) -> Figures:
         stem = f"{split}/{name}"
         flat |= {stem: value, f"{stem}_low": low, f"{stem}_high": high}
         interval = f"[{100 * low:.2f}, {100 * high:.2f}]"
-        lines.append(f"{LABELS[name]:38} {100 * value:6.2f} %  {interval}")
+        lines.append(f"{LABELS.get(name, name):38} {100 * value:6.2f} %  {interval}")
     return Figures(lines, flat, len(decodings["mean"].exact))
 
 

@@ -1,4 +1,4 @@
-"""Training with credited choices: the section, the loss, and the learner made of them."""
+"""Learners whose choices are credited: the section, the wiring, and the loss made of them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -10,22 +10,22 @@ from attn_jax.baselines import BASELINES
 from attn_jax.fields import field, section
 from attn_jax.models import Outputs
 from attn_jax.parts.mechanism import Attention
-from attn_jax.tasks import REWARDS, Weights, rollouts
+from attn_jax.tasks import REWARDS, Reward, Weights, rollouts
 from attn_jax.training.experiment import Learner
 from attn_jax.training.settings import Train
-from attn_jax.types import Estimator, Key, PyTree
+from attn_jax.types import Baseline, Estimator, Key, PyTree
 
 
 @section
-class Credited(Train):
+class CreditedTrain(Train):
     """The engine's section, and how choices are rewarded."""
 
     rollouts: int = field("Monte-Carlo rollouts of each example, M", least=1)
     baseline: str = field("what a reward is compared with", names=BASELINES)
-    reward: str = field("of an answer", names=REWARDS)
-    policy_weight: float = field("of the credit in the loss", least=0)
-    value_weight: float = field("of the baseline's regression in the loss", least=0)
-    entropy_weight: float = field("of the entropy of choices, which the loss lowers by it")
+    reward: str = field("reward of an answer", names=REWARDS)
+    policy_weight: float = field("weight of the credit in the loss", least=0)
+    value_weight: float = field("weight of the baseline's regression in the loss", least=0)
+    entropy_weight: float = field("weight of the entropy bonus", least=0)
 
     def __post_init__(self) -> None:
         if self.baseline == "leave_one_out" and self.rollouts < 2:
@@ -61,7 +61,7 @@ class Wiring(NamedTuple):
     dummy_input: Array
 
     def at_mode(self) -> Any:
-        """The model that is measured, drawn and asked."""
+        """The model that is measured, drawn and of."""
         return self.model(self.attention.final.at_mode(), self.start)
 
 
@@ -88,7 +88,16 @@ class Objective(Protocol):
     """An objective of `tasks`, such as `tasks.objective`."""
 
     def __call__(
-        self, outputs: Outputs, targets: Array, **options: Any
+        self,
+        outputs: Outputs,
+        targets: Array,
+        *,
+        estimator: Estimator,
+        baseline: Baseline,
+        baseline_state: PyTree,
+        reward: Reward,
+        weights: Weights,
+        greedy: Outputs | None,
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
         """(loss, (figures, state of the baseline))."""
         ...
@@ -96,7 +105,7 @@ class Objective(Protocol):
 
 def make_learner(
     wiring: Wiring,
-    train: Credited,
+    train: CreditedTrain,
     objective: Objective,
     batch: Callable[[PyTree, PyTree, Key], PyTree],
     query: Callable[[PyTree], Query],
@@ -121,21 +130,21 @@ def make_learner(
     def loss(
         params: PyTree, batch: PyTree, key: Key, step: Array, carried: PyTree
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        asked = query(batch)
+        of = query(batch)
         # Made inside the update: the spread is traced, so its schedule never retraces.
         estimator, spread = attention.at(step)
 
         def rolled(estimator: Estimator, count: int) -> Outputs:
             model = wiring.model(estimator, wiring.start)
             return rollouts(
-                model, {"params": params}, asked.x, key, asked.ids, count, asked.inputs,
-                asked.answers,
+                model, {"params": params}, of.x, key, of.ids, count, of.inputs,
+                of.answers,
             )  # fmt: skip
 
         greedy = baseline.takes == "greedy"
         value, (figures, state) = objective(
             rolled(estimator, train.rollouts),
-            asked.targets,
+            of.targets,
             estimator=estimator,
             baseline=baseline,
             baseline_state=carried,

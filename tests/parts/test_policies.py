@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from attn_jax.data import Images
 from attn_jax.parts.digits import DigitData, freeze_split, load_digits
-from attn_jax.parts.measure import WrongAnswers, describe, figures, make_measure, policies
-from attn_jax.parts.objective import Wiring
+from attn_jax.parts.learner import Wiring
+from attn_jax.parts.policies import WrongAnswers, describe, figures, make_measure, policies
 from attn_jax.systems import ram, read_config
 from attn_jax.tasks import probabilities, wilson
 from attn_jax.types import PyTree
@@ -24,16 +24,16 @@ Config = Callable[..., ConfigDict]
 class Ready(NamedTuple):
     """A model that has learned nothing, and the frozen test set."""
 
-    settings: ram.Sections
+    settings: ram.RamSections
     wiring: Wiring
     params: PyTree
     test: Images
     key: Any
 
 
-def made(config: ConfigDict) -> tuple[ram.Sections, DigitData]:
+def made(config: ConfigDict) -> tuple[ram.RamSections, DigitData]:
     _, settings = read_config(config.to_dict())
-    assert isinstance(settings, ram.Sections)
+    assert isinstance(settings, ram.RamSections)
     return settings, load_digits(settings.data)
 
 

@@ -1,4 +1,4 @@
-"""Measuring a policy on images: the same four figures every time, with their intervals."""
+"""Policies measured on images: the mean, averaged rollouts and controls, with their intervals."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from jax import Array
 
 from attn_jax.data import Images, from_uint8
 from attn_jax.fields import field, section
-from attn_jax.parts.objective import Wiring
+from attn_jax.parts.learner import Wiring
 from attn_jax.records import as_text
 from attn_jax.tasks import probabilities, wilson
 from attn_jax.training.experiment import Figures
@@ -27,11 +27,11 @@ _LABELS = {
 
 
 @section
-class Measuring(Evaluate):
+class EvaluatePolicies(Evaluate):
     """How policies are measured."""
 
     rollouts: int = field("sampled rollouts that are averaged", least=1)
-    spread: float = field("of sampled rollouts; 0: as training ends", least=0)
+    spread: float = field("spread of sampled rollouts; 0: the spread training ends with", least=0)
     batch: int = field("examples at a time", least=1)
 
 
@@ -58,7 +58,7 @@ class WrongAnswers(NamedTuple):
 Measure = Callable[[PyTree, np.ndarray, np.ndarray, Key], WrongAnswers]
 
 
-def policies(wiring: Wiring, evaluate: Measuring) -> dict[str, Policy]:
+def policies(wiring: Wiring, evaluate: EvaluatePolicies) -> dict[str, Policy]:
     """The mean, M averaged rollouts, and the controls on the same weights."""
     attention, many = wiring.attention, evaluate.rollouts
     sampled = attention.estimator(evaluate.spread) if evaluate.spread else attention.final
@@ -70,7 +70,7 @@ def policies(wiring: Wiring, evaluate: Measuring) -> dict[str, Policy]:
     }
 
 
-def make_wrong(
+def make_error_mask(
     wiring: Wiring, policy: Policy, batch: int
 ) -> Callable[[PyTree, np.ndarray, np.ndarray, Key], np.ndarray]:
     """(params, images uint8 [N, H, W, C], labels [N], key) -> [N, T], whether each is wrong."""
@@ -91,8 +91,8 @@ def make_wrong(
 
 
 def make_measure(wiring: Wiring, policy: Policy, batch: int) -> Measure:
-    """Like `make_wrong`, but counts the errors after each glimpse."""
-    wrong = make_wrong(wiring, policy, batch)
+    """Like `make_error_mask`, but counts the errors after each glimpse."""
+    wrong = make_error_mask(wiring, policy, batch)
 
     def measure(params: PyTree, images: np.ndarray, labels: np.ndarray, key: Key) -> WrongAnswers:
         return WrongAnswers(wrong(params, images, labels, key).sum(0), len(images))
@@ -110,7 +110,7 @@ def _batches(images: np.ndarray, labels: np.ndarray, size: int) -> Iterator[tupl
 
 
 def measure_all(
-    wiring: Wiring, evaluate: Measuring, params: PyTree, split: Images, key: Key
+    wiring: Wiring, evaluate: EvaluatePolicies, params: PyTree, split: Images, key: Key
 ) -> dict[str, WrongAnswers]:
     """Every policy on one split: the mean, the average of M, and the controls."""
     return {
@@ -143,4 +143,6 @@ def lines(measured: Mapping[str, WrongAnswers]) -> list[str]:
 
 def describe(name: str) -> str:
     """A policy's name in words; m10 is ten sampled rollouts."""
-    return _LABELS.get(name, f"{name[1:]} sampled rollouts, averaged")
+    if name[1:].isdigit():
+        return f"{name[1:]} sampled rollouts, averaged"
+    return _LABELS.get(name, f"control: {name}")

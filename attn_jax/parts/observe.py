@@ -1,4 +1,4 @@
-"""Pictures of where a classifier looks: rollouts at the policy's mean, drawn over the images."""
+"""Observations: rollouts at the policy's mean, kept as arrays for pictures and answers."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,15 +9,15 @@ import numpy as np
 
 from attn_jax import viz
 from attn_jax.data import from_uint8
-from attn_jax.parts.measure import WrongAnswers, describe
-from attn_jax.parts.objective import Wiring
+from attn_jax.parts.learner import Wiring
+from attn_jax.parts.policies import WrongAnswers, describe
 from attn_jax.tasks import rollouts
 from attn_jax.types import Key, PyTree
 
 _SHOWN = 8
 
 
-class Looks(NamedTuple):
+class Observations(NamedTuple):
     """One rollout of each image at the policy's mean, as numpy arrays.
 
     Attributes:
@@ -38,14 +38,14 @@ class Looks(NamedTuple):
         return self.probabilities[:, -1].argmax(-1)
 
 
-def look(wiring: Wiring, params: PyTree, images: np.ndarray, key: Key) -> Looks:
+def observe(wiring: Wiring, params: PyTree, images: np.ndarray, key: Key) -> Observations:
     """Where the policy's mean looks in images [N, H, W, C] (uint8, or float in [0, 1])."""
     x = np.asarray(from_uint8(images)) if images.dtype == np.uint8 else images
     model, ids = wiring.at_mode(), jnp.arange(len(x))
     outputs = jax.jit(lambda p, x: rollouts(model, {"params": p}, x, key, ids, 1))(params, x)
     trace = outputs.trace
     where, glimpses = np.asarray(trace.selection.where[0]), np.asarray(trace.glimpse[0])
-    return Looks(x, where, glimpses, np.asarray(jax.nn.softmax(outputs.logits[0])))
+    return Observations(x, where, glimpses, np.asarray(jax.nn.softmax(outputs.logits[0])))
 
 
 def steps_png(measured: Mapping[str, WrongAnswers]) -> bytes:
