@@ -1,4 +1,4 @@
-"""Processes that run together: how they meet, agree, and end.
+"""Join the processes of a run, compare their configs, and end them.
 
 JAX's own runtime joins them; docs/scaling.md says how they are launched.
 """
@@ -6,6 +6,7 @@ JAX's own runtime joins them; docs/scaling.md says how they are launched.
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from attn_jax.devices import data_mesh, over_batch, replicated
 from attn_jax.errors import UserError, first_line
 from attn_jax.fields import differences
-from attn_jax.devices import data_mesh, over_batch, replicated
 
 
 def exchange(text: str) -> list[str]:
@@ -32,47 +33,131 @@ def exchange(text: str) -> list[str]:
     return [bytes(row[:size]).decode() for row, size in zip(rows, sizes, strict=True)]
 
 
+def of_first(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures of the first process, in every process.
+
+    Two devices may round an answer differently; what is decided by a figure is decided once.
+    """
+    if jax.process_count() == 1:
+        return dict(figures)
+    # As text: the runtime's own broadcast would round them to 32 bits.
+    return json.loads(exchange(json.dumps({name: float(one) for name, one in figures.items()}))[0])
+
+
+class Refused(UserError):
+    """Something the user can put right, raised by every process of a run."""
+
+
+@contextlib.contextmanager
+def refusing_together() -> Iterator[None]:
+    """Raise in every process what the user must put right on one of them.
+
+    Raises:
+      Refused: naming the process; of one process its own error, as it is.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    mine = None
+    try:
+        yield
+    except UserError as error:
+        mine = error
+    for i, line in enumerate(exchange(first_line(mine) if mine else "")):
+        if line:
+            raise Refused(f"process {i}: {line}") from mine
+
+
+def check_one_folder(what: str, seen: str) -> None:
+    """Refuse to go on where processes see different files.
+
+    Args:
+      what: they see, such as "checkpoints of different steps".
+      seen: by this process, in a word or two.
+
+    Raises:
+      Refused: with what each of them sees.
+    """
+    each = exchange(seen)
+    if len({*each}) > 1:
+        raise Refused(
+            f"the processes see {what} ({', '.join(each)}): --workdir must be one folder that all "
+            "of them see"
+        )
+
+
 def check_agreement(config: Mapping[str, Any]) -> None:
     """Refuse to begin where two processes have different configs.
 
     Raises:
-      UserError: naming the fields that differ, with both values.
+      Refused: naming the fields that differ, with both values.
     """
     first, *others = (json.loads(text) for text in exchange(json.dumps(config)))
     for i, other in enumerate(others, start=1):
         differ = differences(first, other, ("on process 0", f"on process {i}"))
         if differ:
-            raise UserError(f"the processes have different configs: {'; '.join(differ)}")
+            raise Refused(f"the processes have different configs: {'; '.join(differ)}")
 
 
-# Variables that one process of several is started with, by what starts it.
-_CLUSTERS = {
-    "JAX's own variables": ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"),
-    "SLURM": ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID"),
-    "Open MPI": ("OMPI_MCA_orte_hnp_uri",),
-    "a Cloud TPU pod": ("TPU_WORKER_HOSTNAMES", "TPU_WORKER_ID"),
+# JAX's own variables, for jax.distributed.initialize, which reads the first of them alone.
+_OURS = {
+    "coordinator_address": "JAX_COORDINATOR_ADDRESS",
+    "num_processes": "JAX_NUM_PROCESSES",
+    "process_id": "JAX_PROCESS_ID",
 }
-_COUNTS = ("JAX_NUM_PROCESSES", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
+# What a launcher sets for each process, and where it says how many there are.
+_LAUNCHERS = (
+    (("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID"), "SLURM_NTASKS"),
+    (("OMPI_MCA_orte_hnp_uri",), "OMPI_COMM_WORLD_SIZE"),
+)
 
 
 def in_cluster(environment: Mapping[str, str]) -> bool:
     """Whether the environment says that this process is one of several.
 
+    JAX's own variables come first, as they do for `start`.
+
     >>> in_cluster({"SLURM_JOB_ID": "1"}), in_cluster({"OMPI_MCA_orte_hnp_uri": "1"})
     (False, True)
     """
-    if any(environment.get(count) == "1" for count in _COUNTS):
-        return False
-    hosts = environment.get("TPU_WORKER_HOSTNAMES", "")
-    found = [name for name, needed in _CLUSTERS.items() if {*needed} <= environment.keys()]
-    return found != [] and not (found == ["a Cloud TPU pod"] and "," not in hosts)
+    if "JAX_NUM_PROCESSES" in environment:
+        return environment["JAX_NUM_PROCESSES"] != "1"
+    if {"JAX_COORDINATOR_ADDRESS", "JAX_PROCESS_ID"} <= environment.keys():
+        return True
+    if "TPU_WORKER_ID" in environment and "," in environment.get("TPU_WORKER_HOSTNAMES", ""):
+        return True
+    return any(
+        {*needed} <= environment.keys() and environment.get(count) != "1"
+        for needed, count in _LAUNCHERS
+    )
+
+
+def _as_given(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What JAX's own variables say, as arguments; {} where they leave it to a launcher.
+
+    Raises:
+      UserError: naming a variable that is missing or is no number.
+    """
+    found = [name for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID") if name in environment]
+    if not found:
+        return {}
+    given: dict[str, Any] = {}
+    for argument, name in _OURS.items():
+        if name not in environment:
+            raise UserError(f"{found[0]} is set, but {name} is not")
+        given[argument] = environment[name]
+        if argument != "coordinator_address":
+            if not environment[name].isdecimal():
+                raise UserError(f"{name} must be a whole number; got {environment[name]!r}")
+            given[argument] = int(environment[name])
+    return given
 
 
 def start(join: bool = False, seconds: int = 300) -> None:
     """Join the other processes of a run, if there are any, before anything else asks for devices.
 
     Args:
-      join: whether to, where the environment does not say so.
+      join: whether to join even where the environment names no cluster.
       seconds: how long to wait for the others.
 
     Raises:
@@ -81,17 +166,11 @@ def start(join: bool = False, seconds: int = 300) -> None:
     environment = os.environ
     if not join and not in_cluster(environment):
         return
+    given = _as_given(environment)
     # The runtime would abort the process, with a page of C++, and later than it was told to.
     late = threading.Timer(seconds, _leave_late, [seconds])
     late.daemon = True
     late.start()
-    given: dict[str, Any] = {}
-    if "JAX_NUM_PROCESSES" in environment:
-        given = {
-            "coordinator_address": environment.get("JAX_COORDINATOR_ADDRESS"),
-            "num_processes": int(environment["JAX_NUM_PROCESSES"]),
-            "process_id": int(environment.get("JAX_PROCESS_ID", "0")),
-        }
     try:
         jax.distributed.initialize(**given, initialization_timeout=2 * seconds)
         with _quiet_stdout():
@@ -114,30 +193,72 @@ def _connect() -> None:
     jax.block_until_ready(jax.jit(lambda x: x.sum(), out_shardings=replicated(mesh))(split))
 
 
-def leave(status: int, together: bool) -> None:
-    """End this process of several, now; nothing if there is one.
+class PreemptionGuard:
+    """Notes SIGTERM, so that the loop can save first.
 
-    Python's own way out would wait for the others, which may wait for this one.
+    One process has a handler of its own, which only a main thread can set. Of many processes, JAX's
+    runtime notes the signal, and has all of them stop after the same step.
+    """
+
+    _noted = False
+    _calls = 0
+
+    def __enter__(self) -> "PreemptionGuard":
+        self._many = jax.process_count() > 1
+        main = threading.current_thread() is threading.main_thread()
+        self._own = main and not self._many
+        if self._own:
+            self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def now(self) -> bool:
+        """Whether to stop here; all processes ask equally often."""
+        self._calls += 1
+        if self._many:  # True exactly once, at the agreed call; no call may be skipped.
+            return multihost_utils.reached_preemption_sync_point(self._calls)
+        return self._noted
+
+    def _note(self, *_: Any) -> None:
+        self._noted = True
+
+    def __exit__(self, *_: Any) -> None:
+        if self._own:
+            signal.signal(signal.SIGTERM, self._before)
+
+
+def joined() -> bool:
+    """Whether this process is one of several, joined by JAX's runtime."""
+    return jax.distributed.is_initialized()
+
+
+def leave(status: int, together: bool) -> None:
+    """End this process at once if it is one of several.
+
+    Python's own exit would wait for the others, which may wait for this one.
 
     Args:
       status: of the exit.
-      together: whether all of them are leaving.
+      together: whether every process leaves now, so that the shutdown barrier can be passed.
     """
-    if not jax.distributed.is_initialized():
+    if not joined():
         return
-    sys.stdout.flush()
-    if together:
-        jax.distributed.shutdown()
-    os._exit(status)
+    try:
+        sys.stdout.flush()
+        if together:
+            jax.distributed.shutdown()
+    finally:
+        os._exit(status)
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error, or what caused it, means that another process has ended."""
     while error.__cause__:
         error = error.__cause__
-    return jax.distributed.is_initialized() and any(
-        sign in str(error) for sign in ("Gloo", "NCCL", "coordination service", "heartbeat")
-    )
+    text = str(error)
+    # NCCL names its own faults too: of memory, of a driver.
+    signs = ("Gloo", "coordination service", "heartbeat")
+    lost = any(sign in text for sign in signs) or ("NCCL" in text and "remote" in text.lower())
+    return joined() and lost
 
 
 def _leave_late(seconds: int) -> None:

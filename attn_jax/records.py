@@ -3,7 +3,8 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ def as_text(figure: str, value: float) -> str:
     ('4.00 %', '0.25')
     """
     return f"{100 * value:.2f} %" if is_fraction(figure) else f"{value:.3g}"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise as UserError what keeps the files of a run from being written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"could not write to {folder}: {error.strerror or error}") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

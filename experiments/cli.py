@@ -5,6 +5,7 @@ import ast
 import contextlib
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
@@ -26,7 +27,7 @@ def start(main: Callable[[], None]) -> None:
 
 def _terminated(*_: Any) -> None:
     # Not an Exception: what reads a checkpoint must not take it for damage. The loop has its own.
-    _leave(143, f"SIGTERM; {_AGAIN}")
+    _leave(143, f"SIGTERM; {_AGAIN}", together=True)
 
 
 def _of_python(report: Any) -> None:
@@ -56,20 +57,27 @@ def _guarded(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         _leave(130, f"interrupted; {_AGAIN}")
     except Exception as error:
+        from attn_jax import cluster
+
         ending = _ending(error)
         if ending is None:  # a bug: the traceback is for whoever mends it
+            if cluster.joined():  # Python's exit would print it, then wait for the others
+                traceback.print_exc()
+                cluster.leave(1, together=False)
             raise
-        _leave(*ending)
+        status, line = ending
+        together = status in (1, 143) or isinstance(error, cluster.Refused)
+        _leave(status, line, together)
 
 
 def _ending(error: Exception) -> tuple[int, str] | None:
     """The exit status and the line of an error; None of one that nobody expects."""
     from attn_jax import cluster
-    from attn_jax.errors import Diverged, Stopped, UserError
+    from attn_jax.errors import Diverged, Stopped, UserError, first_line
 
     line = _one_line(error)
     if cluster.is_lost(error):
-        return 75, f"another process of this run has ended; {_AGAIN}"
+        return 75, f"another process of this run has ended; {_AGAIN} ({first_line(error)})"
     if isinstance(error, ModuleNotFoundError):
         return 2, f"{line}; pip install 'attn_jax[experiments]'"
     statuses = {UserError: 2, Diverged: 1, Stopped: 143}
@@ -106,12 +114,12 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(text).split()) or type(error).__name__
 
 
-def _leave(status: int, line: str) -> None:
+def _leave(status: int, line: str, together: bool = False) -> None:
     print(f"{'error' if status in (1, 2) else 'stopped'}: {line}", file=sys.stderr, flush=True)
     if "jax" in sys.modules:
         from attn_jax import cluster
 
-        cluster.leave(status, together=status in (1, 143))
+        cluster.leave(status, together)
     sys.exit(status)
 
 
