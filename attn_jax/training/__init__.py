@@ -1,1 +1,1 @@
-"""Training: build, update, loop, checkpoint, report."""
+"""The engine: trains any `Experiment`, saves it, resumes it and writes its report."""

@@ -18,11 +18,16 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from attn_jax import devices
+from attn_jax import cluster, devices
 from attn_jax.errors import UserError, first_line
+from attn_jax.records import write_json
 from attn_jax.types import PyTree
 
 _logger = logging.getLogger("attn_jax")
+
+
+class Damaged(UserError):
+    """A checkpoint that will never be read: the one before it may."""
 
 
 class Checkpoints:
@@ -40,22 +45,19 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: PyTree, notes: dict[str, Any]) -> None:
-        """Write a checkpoint, then drop all but the latest two and the best.
+        """Write a checkpoint, then drop all but the latest two and the "best_step" of their notes.
 
-        Args:
-          step: its number.
-          state: arrays.
-          notes: plain data kept beside it; "best_step" names the best so far.
+        Of a step that is there already the notes alone are written.
         """
         if step in self.steps():
+            if devices.is_first():
+                write_json(self._notes(step), {**self.notes(step), **notes})
             return
         whole = jax.device_get(devices.to_local(state))
         notes = {**notes, "digest": _digest(whole)}
         # Of many processes each writes what lies on its own devices.
-        state = whole if jax.process_count() == 1 else state
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes)
-        )
+        arrays = ocp.args.StandardSave(whole if jax.process_count() == 1 else state)
+        items = ocp.args.Composite(state=arrays, notes=ocp.args.JsonSave(notes))
         self._sweep()
         try:
             with _quiet():
@@ -63,8 +65,9 @@ class Checkpoints:
         except Exception:
             self._sweep()
             raise
-        keep = {*self.steps()[-2:], notes.get("best_step")}
-        for old in set(self.steps()) - keep:
+        latest = self.steps()[-2:]
+        best = {self.noted(one, "best_step") for one in latest}  # a run may go on from either
+        for old in {*self.steps()} - {*latest} - best:
             self._manager.delete(old)
 
     def _sweep(self) -> None:
@@ -82,43 +85,38 @@ class Checkpoints:
         """(state, notes) of a step.
 
         Raises:
-          UserError: if the checkpoint is damaged, or of a model of other shapes.
+          Damaged: if it will never be read.
+          UserError: if it cannot be read now, or is of a model of other shapes.
         """
+        name = f"the checkpoint of step {step} in {self.folder}"
+        arrays = ocp.args.StandardRestore(like)
+        items = ocp.args.Composite(state=arrays, notes=ocp.args.JsonRestore())
         try:
-            items = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
-                ),
-            )
-            state, notes, digest = items["state"], items["notes"], items["notes"]["digest"]
+            found = self._manager.restore(step, args=items)
+            state, notes, digest = found["state"], found["notes"], found["notes"]["digest"]
         except Exception as error:  # orbax raises whatever its storage layers raise
-            raise UserError(
-                f"the checkpoint of step {step} in {self.folder} is damaged: {_damage(error)}"
-            ) from error
+            if cluster.is_lost(error):
+                raise
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise UserError(f"{name} cannot be read: {_in_words(error)}") from error
+            raise Damaged(f"{name} is damaged: {_in_words(error)}") from error
         if _digest(jax.device_get(devices.to_local(state))) != digest:
-            raise UserError(
-                f"the checkpoint of step {step} in {self.folder} is damaged: its digest differs"
-            )
+            raise Damaged(f"{name} is damaged: its digest differs")
         if jax.tree.map(np.shape, state) != jax.tree.map(np.shape, like):
-            raise UserError(
-                f"the checkpoint of step {step} in {self.folder} is of a model of other shapes"
-            )
+            raise UserError(f"{name} is of a model of other shapes")
         return state, notes
 
     def restore_latest(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, dropping damaged ones with a warning.
-
-        Returns None if there is no checkpoint at all.
+        """The newest whole checkpoint, dropping damaged ones with a warning; None if there is none.
 
         Raises:
           UserError: if there are checkpoints, and none can be read.
         """
-        damaged: dict[int, UserError] = {}
+        damaged: dict[int, Damaged] = {}
         for step in reversed(self.steps()):
             try:
                 found = self.restore(step, like)
-            except UserError as error:
+            except Damaged as error:
                 damaged[step] = error
                 continue
             for bad, error in damaged.items():
@@ -131,13 +129,25 @@ class Checkpoints:
 
     def notes(self, step: int) -> dict[str, Any]:
         """The notes of a step, without its state."""
-        path = self.folder / str(step) / "notes" / "metadata"
         try:
-            return json.loads(path.read_text())
+            return json.loads(self._notes(step).read_text())
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"the checkpoint of step {step} in {self.folder} is damaged: {_damage(error)}"
-            ) from error
+            name = f"the checkpoint of step {step} in {self.folder}"
+            raise Damaged(f"{name} is damaged: {_in_words(error)}") from error
+
+    def noted(self, step: int, name: str) -> Any:
+        """One of the notes of a step; None if it has none, or they are damaged."""
+        try:
+            return self.notes(step)[name]
+        except (UserError, TypeError, KeyError):
+            return None
+
+    def _notes(self, step: int) -> Path:
+        return self.folder / str(step) / "notes" / "metadata"
+
+    def close(self) -> None:
+        """End orbax's threads."""
+        self._manager.close()
 
 
 @contextlib.contextmanager
@@ -160,5 +170,5 @@ def _digest(state: PyTree) -> str:
     return digest.hexdigest()
 
 
-def _damage(error: BaseException) -> str:
+def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)[:200]}"

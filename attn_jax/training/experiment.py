@@ -19,8 +19,10 @@ class Loss(Protocol):
     def __call__(
         self, params: PyTree, batch: PyTree, key: Key, step: Array, carried: PyTree
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        """(loss, (figures by name, what is carried to the next update))."""
-        ...
+        """Return (loss, (figures by name, the carried state of the next update)).
+
+        A figure that is not finite ends the run.
+        """
 
 
 class Learner(NamedTuple):
@@ -40,14 +42,13 @@ class Learner(NamedTuple):
 
 @runtime_checkable
 class Feed(Protocol):
-    """What the next updates are handed: a pure function of its arguments."""
+    """Gives the data of the next updates, as a pure function of its arguments."""
 
     def __call__(self, step: int, count: int) -> PyTree:
         """For steps `step` to `step + count - 1`: NumPy leaves [count, B / processes, ...].
 
         Each process gives its own part of every batch. Called on a thread, one call ahead.
         """
-        ...
 
 
 class Best(NamedTuple):
@@ -66,7 +67,7 @@ class Figures(NamedTuple):
     """What was measured on a split.
 
     Attributes:
-      lines: for the reader, one a figure.
+      lines: one line of text for each figure, with percent where it is a fraction.
       flat: {split/name: number}; fractions, not percent.
       count: how many examples.
     """
@@ -83,7 +84,7 @@ class Conclusion(NamedTuple):
 
     Attributes:
       figures: on the test split.
-      title: of the page.
+      title: the page's title.
       summary: (what, value) pairs for the top of the page.
       sections: of the page.
       pictures: PNG and GIF files by name.
@@ -155,7 +156,7 @@ class System(NamedTuple):
 
     Attributes:
       sections: the dataclass that its config is read into.
-      config: a config of configs/ that has these sections.
+      config: the path of a shipped config, named in messages about missing fields.
       prepare: (sections) -> the experiment; raises ValueError, TypeError, OSError or
         ModuleNotFoundError with one line.
       rebuild: (sections, facts) -> the model.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax import devices, viz
-from attn_jax.records import is_fraction, read_metrics, versions, write_atomically, write_json
+from attn_jax.records import read_metrics, versions, write_atomically, write_json, writing
 from attn_jax.training.run import Run
 from attn_jax.training.state import TrainState
 
@@ -15,10 +15,9 @@ from attn_jax.training.state import TrainState
 def finish(run: Run, state: TrainState) -> Path:
     """Measure the best checkpoint on the test set and write what the run leaves behind."""
     report = run.workdir / "report.html"
-    best, _ = run.checkpoints.restore(run.notes["best_step"], state)
-    best, steps = devices.to_local(best), int(state.step)
+    best = devices.to_local(run.checkpoints.restore(run.notes["best_step"], state)[0])
     if devices.is_first():
-        _write(run, best, steps, report)
+        _write(run, best, int(state.step), report)
     devices.barrier("finished")
     return report
 
@@ -28,11 +27,9 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
     conclusion = run.experiment.conclude(best)
     for line in conclusion.figures.lines:
         run.progress.say(line)
-    results: dict[str, Any] = {
-        **conclusion.figures.flat,
+    made: dict[str, Any] = {
         "steps": steps,
         "best_step": run.notes["best_step"],
-        run.experiment.best.figure: run.notes["best"],
         "protocol": run.experiment.protocol,
         "data": run.experiment.data,
         "seed": run.settings.seed,
@@ -47,23 +44,25 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
         pictures["curves.png"] = curves
         learned = [viz.Picture(curves, "Learning curves.", caption)]
         sections.append(viz.Section("How it learned", "", learned))
-    sections.append(viz.Section("How this was made", "", [_table(results)]))
-    (run.workdir / "pictures").mkdir(exist_ok=True)
-    for name, picture in pictures.items():
-        write_atomically(run.workdir / "pictures" / name, picture)
+    rows = [(name, str(value)) for name, value in made.items()]
+    table = viz.Table(("what", "value"), rows, "The run.")
+    sections.append(viz.Section("How this was made", "", [table]))
     page = viz.render_report(conclusion.title, conclusion.summary, sections)
-    write_atomically(report, page)
-    results |= {
-        "wall_seconds": round(time.time() - run.started, 3),
-        "resumed_from": run.notes["resumed_from"],
-    }
-    write_json(run.workdir / "result.json", results)
-    run.progress.say(f"report: {report}  ({results['wall_seconds']:.0f} s in all)")
-
-
-def _table(results: dict[str, Any]) -> viz.Table:
-    rows = [(name, str(value)) for name, value in results.items() if not is_fraction(name)]
-    return viz.Table(("what", "value"), rows, "The run.")
+    with writing(run.workdir):
+        (run.workdir / "pictures").mkdir(exist_ok=True)
+        for name, picture in pictures.items():
+            write_atomically(run.workdir / "pictures" / name, picture)
+        write_atomically(report, page)
+        seconds = round(time.time() - run.started, 3)
+        result = {
+            **conclusion.figures.flat,
+            run.experiment.best.figure: run.notes["best"],
+            **made,
+            "wall_seconds": seconds,
+            "resumed_from": run.notes["resumed_from"],
+        }
+        write_json(run.workdir / "result.json", result)
+    run.progress.say(f"report: {report}  ({seconds:.0f} s in all)")
 
 
 def _command() -> str:

@@ -1,5 +1,6 @@
 """The loop: the whole life of a run, in one place."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,23 +12,23 @@ import jax
 
 from attn_jax import cluster, devices, fields
 from attn_jax.errors import Stopped, UserError, as_user_errors, check_installed
-from attn_jax.records import Row, write_json
+from attn_jax.records import Row, write_json, writing
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment, System
 from attn_jax.training.finish import finish
-from attn_jax.training.guards import Terminated, check_finite
+from attn_jax.training.guards import check_finite
 from attn_jax.training.run import Run, check_workdir, finished
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state, make_update, many
-from attn_jax.training.writers import Metrics, Progress, TensorBoard
+from attn_jax.training.writers import Outputs, Progress
 from attn_jax.types import PyTree
 
 
 def train(
     system: System, config: Mapping[str, Any], workdir: str | Path, started: float | None = None
 ) -> Path:
-    """Train, measure, draw, report; or go on where an earlier run of this command stopped.
+    """Train, measure, draw, and give the report's path; or go on where an earlier run stopped.
 
     Args:
       system: what is trained.
@@ -35,61 +36,76 @@ def train(
       workdir: the run's folder; of many processes, one that all of them see.
       started: `time.time()` when the process began; now if None.
 
-    Returns:
-      The path of report.html.
-
     Raises:
       UserError: something the user can put right; nothing is written half.
       Diverged: a loss is not finite.
       Stopped: SIGTERM came; the state is saved.
     """
     started = time.time() if started is None else started
-    workdir, config = Path(workdir), fields.as_json(config)
-    cluster.check_agreement(config)
-    check_workdir(workdir, config)
+    workdir = Path(workdir)
     with as_user_errors():
+        config = fields.as_json(config)
+    cluster.check_agreement(config)
+    # Everything that can refuse a config, before anything is written.
+    with cluster.refusing_together(), as_user_errors():
+        check_workdir(workdir, config)
         settings = fields.read(system.sections, config, like=system.config)
-        if finished(workdir, settings.train.steps):
-            print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
-            return workdir / "report.html"
-        drawing = ["matplotlib", "PIL"] if settings.log.pictures else []
-        check_installed(*drawing, *(["tensorboardX"] if settings.log.tensorboard else []))
-        devices.check_batch(settings.train.batch)
-        # Everything that can refuse a config, before anything is written.
-        experiment = system.prepare(settings)
-        split = settings.train.state == "sharded"
-        state = devices.init_sharded(lambda: fresh_state(settings, experiment.learner), split)
-    try:
-        (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
-        run, state = _begin(workdir, settings, experiment, state, started)
+        done = finished(workdir, settings.train.steps)
+        experiment = None if done else _prepare(system, settings)
+    cluster.check_one_folder("different runs", "finished" if done else "unfinished")
+    if experiment is None:
         if devices.is_first():
-            write_json(workdir / "config.json", config)
-        try:
+            print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
+        return workdir / "report.html"
+    split = settings.train.state == "sharded"
+    state = devices.init_sharded(lambda: fresh_state(settings, experiment.learner), split)
+    run, state = _begin(workdir, settings, experiment, state, started)
+    with closing(run.checkpoints):
+        with writing(workdir):
+            if devices.is_first():
+                write_json(workdir / "config.json", config)
+        with closing(run.progress):
             state = _train(run, state)
-        finally:
-            run.progress.close()
         return finish(run, state)
-    except OSError as error:
-        raise UserError(f"could not write to {workdir}: {error.strerror or error}") from error
+
+
+def _prepare(system: System, settings: Settings) -> Experiment:
+    """The experiment, where all that the run needs is there."""
+    needed = ["matplotlib", "PIL"] if settings.log.pictures else []
+    needed += ["tensorboardX"] if settings.log.tensorboard else []
+    needed += ["tqdm"] if settings.log.progress and sys.stderr.isatty() else []
+    check_installed(*needed)
+    devices.check_batch(settings.train.batch)
+    return system.prepare(settings)
 
 
 def _begin(
     workdir: Path, settings: Settings, experiment: Experiment, state: TrainState, started: float
 ) -> tuple[Run, TrainState]:
     """The run and its state: a new one, or the newest checkpoint's."""
-    checkpoints = Checkpoints(workdir / "checkpoints")
     notes = {"wall_seconds": 0.0, "resumed_from": [], "best_step": None, "best": None}
-    found = checkpoints.restore_latest(state)
-    if found:
-        state, notes = found
-        notes["resumed_from"] = [*notes["resumed_from"], int(state.step)]
-    step, steps = int(state.step), settings.train.steps
-    if steps < step:
-        raise UserError(
-            f"{workdir} is at step {step}; train.steps must be at least that; got {steps}"
-        )
+    facts, steps = fields.as_json(experiment.facts), settings.train.steps
+    differ = "checkpoints of different steps"
+    with cluster.refusing_together(), writing(workdir):
+        (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
+        checkpoints = Checkpoints(workdir / "checkpoints")
+    # Before restoring, which all do together, and after, when each may have passed over some.
+    cluster.check_one_folder(differ, str(max(checkpoints.steps(), default=0)))
+    with cluster.refusing_together():
+        for step in checkpoints.steps():
+            if others := fields.differences(checkpoints.noted(step, "facts") or facts, facts):
+                raise UserError(f"{workdir} holds a run of other data: {'; '.join(others)}")
+        found = checkpoints.restore_latest(state)
+        if found:
+            state, notes = found
+            notes["resumed_from"] = [*notes["resumed_from"], int(state.step)]
+        step = int(state.step)
+        if steps < step:
+            at = f"{workdir} is at step {step}"
+            raise UserError(f"{at}; train.steps must be at least that; got {steps}")
+    cluster.check_one_folder(differ, str(step))
     started -= notes["wall_seconds"]
-    notes["facts"] = dict(experiment.facts)
+    notes["facts"] = facts
     progress = Progress(settings, step, experiment.shown)
     progress.say(f"{experiment.data}; {state.size:,} parameters on {devices.describe()}")
     if found:
@@ -98,40 +114,37 @@ def _begin(
 
 
 def _train(run: Run, state: TrainState) -> TrainState:
-    """Calls of many updates each; between them: measure, log, save."""
+    """Run calls of many updates; between calls validate, log and save."""
     settings, steps = run.settings, run.settings.train.steps
     step, saved = int(state.step), time.monotonic()
+    limit = settings.train.checkpoint_seconds
     with ExitStack() as stack:
-        terminated = stack.enter_context(Terminated())
-        outputs = [stack.enter_context(closing(one)) for one in _outputs(run, step)]
-        ahead = stack.enter_context(Ahead(run))
+        guard = stack.enter_context(cluster.PreemptionGuard())
+        outputs = stack.enter_context(closing(Outputs(run.workdir, settings, step)))
+        ahead = stack.enter_context(closing(Prefetcher(run)))
         advance = make_advance(run, ahead, state)
+        if step == steps and run.notes.get("validated") != step:  # it had more before it
+            outputs.write({"step": step} | run.validate(state)[0])
+            run.save(step, state)
         while step < steps:
             state, row, rate = advance(state, step)
             step, best = int(row["step"]), False
             if step % settings.evaluate.every == 0 or step == steps:
-                row |= run.experiment.validate(devices.to_local(state))
-                best = run.note_best(step, row[run.experiment.best.figure])
-            for output in outputs:
-                output.write(row)
+                figures, best = run.validate(state)
+                row |= figures
+            outputs.write(row)
             run.progress.write(row, rate)
-            stop = terminated.now() or step == steps
-            seconds = time.monotonic() - saved
-            if (
-                best
-                or stop
-                or devices.first_process_due(seconds, settings.train.checkpoint_seconds)
-            ):
+            stop = guard.now() or step == steps
+            if best or stop or devices.first_process_due(time.monotonic() - saved, limit):
                 run.save(step, state)
                 saved = time.monotonic()
             if stop and step < steps:
-                raise Stopped(
-                    f"SIGTERM: saved step {step} in {run.workdir}; the same command goes on"
-                )
+                line = f"SIGTERM: saved step {step} in {run.workdir}; the same command goes on"
+                raise Stopped(line)
     return state
 
 
-class Ahead:
+class Prefetcher:
     """What each call of the update is handed, made on a thread one call ahead."""
 
     def __init__(self, run: Run):
@@ -158,15 +171,13 @@ class Ahead:
         with as_user_errors():
             return devices.shard_batches(self._feed(step, self._count(step)))
 
-    def __enter__(self) -> "Ahead":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def close(self) -> None:
+        """End the thread."""
         self._thread.shutdown(cancel_futures=True)
 
 
 def make_advance(
-    run: Run, ahead: Ahead, state: TrainState
+    run: Run, ahead: Prefetcher, state: TrainState
 ) -> Callable[[TrainState, int], tuple[TrainState, Row, float]]:
     """(state, step) -> the state some updates later, a row of mean figures, examples/s."""
     resident = devices.replicate(run.experiment.resident)
@@ -186,12 +197,3 @@ def make_advance(
         return state, {"step": step + count} | row, rate
 
     return advance
-
-
-def _outputs(run: Run, step: int) -> list[Metrics | TensorBoard]:
-    if not devices.is_first():
-        return []
-    outputs: list[Metrics | TensorBoard] = [Metrics(run.workdir / "metrics.jsonl", step)]
-    if run.settings.log.tensorboard:
-        outputs.append(TensorBoard(run.workdir / "tb", step))
-    return outputs

@@ -10,15 +10,11 @@ from attn_jax.fields import field, section
 Schedule = Callable[[Any], Any]
 
 
-def _cosine(start: float, end: float, steps: int) -> Schedule:
-    return optax.cosine_decay_schedule(start, steps, alpha=end / start if start else 0.0)
-
-
-# name -> (first value, last value, steps) -> schedule
-SCHEDULES: Mapping[str, Callable[[float, float, int], Schedule]] = {
-    "constant": lambda start, end, steps: optax.constant_schedule(start),
-    "linear": optax.linear_schedule,
-    "cosine": _cosine,
+# name -> (first value, steps) -> schedule
+SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {
+    "constant": lambda start, steps: optax.constant_schedule(start),
+    "linear": lambda start, steps: optax.linear_schedule(start, 0.0, steps),
+    "cosine": lambda start, steps: optax.cosine_decay_schedule(start, steps),
 }
 
 # name -> (learning rate, section) -> optax's transformation
@@ -46,8 +42,8 @@ class Optimizer:
 
 def make_schedule(optimizer: Optimizer, steps: int) -> Schedule:
     """The learning rate at each step: a linear warm-up, then the named schedule down to 0."""
-    make, warmup = SCHEDULES[optimizer.schedule], optimizer.warmup
-    body = make(optimizer.learning_rate, 0.0, steps - warmup)
+    warmup = optimizer.warmup
+    body = SCHEDULES[optimizer.schedule](optimizer.learning_rate, steps - warmup)
     if not warmup:
         return body
     ramp = optax.linear_schedule(0.0, optimizer.learning_rate, warmup)

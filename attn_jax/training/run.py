@@ -1,22 +1,20 @@
-"""A run and its folder: new, half done, finished, or another run's; what it knows of itself."""
+"""A run and its folder: whether it is new, unfinished, finished or of another config."""
 
-import re
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attn_jax import cluster, devices
 from attn_jax.errors import UserError, first_line
-from attn_jax.fields import differences
-from attn_jax.records import read_json
+from attn_jax.fields import differences, flatten
+from attn_jax.records import Row, read_json
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.writers import Progress
-
-# What may differ when a run is taken up again: how long it goes on, and what it says meanwhile.
-_MAY_CHANGE = re.compile(r"(train\.steps|log\.\w+): ")
 
 
 class Run(NamedTuple):
@@ -27,7 +25,7 @@ class Run(NamedTuple):
       settings: its config's sections.
       experiment: what it trains.
       checkpoints: its saved states.
-      notes: plain data that each checkpoint keeps: the best step, seconds spent, resumptions.
+      notes: plain data that each checkpoint keeps: what was best, and validated last; facts.
       progress: lines for the reader.
       started: `time.time()` when it would have begun without interruptions.
     """
@@ -46,14 +44,20 @@ class Run(NamedTuple):
         try:
             self.checkpoints.save(step, state, self.notes)
         except Exception as error:  # orbax raises whatever its storage layers raise
-            folder = self.checkpoints.folder
-            message = f"could not write a checkpoint to {folder}: {first_line(error)}"
-            raise UserError(message) from error
+            line = f"could not write a checkpoint to {self.checkpoints.folder}: {first_line(error)}"
+            raise UserError(line) from error
+
+    def validate(self, state: TrainState) -> tuple[Row, bool]:
+        """The figures of a state, and whether it is the best so far: the same in all processes."""
+        row = cluster.of_first(self.experiment.validate(devices.to_local(state)))
+        self.notes["validated"] = int(state.step)
+        return row, self.note_best(int(state.step), row[self.experiment.best.figure])
 
     def note_best(self, step: int, value: float) -> bool:
         """Whether this is the best so far; of equals the latest, which has learned longest."""
         best, lower = self.notes["best"], self.experiment.best.lower
-        better = best is None or (value <= best if lower else value >= best)
+        none = best is None or not math.isfinite(best)  # nothing compares with a nan
+        better = none or (value <= best if lower else value >= best)
         if better:
             self.notes.update(best=value, best_step=step)
         return better
@@ -80,9 +84,14 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
             f"{workdir} holds a run of an older version, whose config has no 'system'; "
             "give this run another --workdir"
         )
-    differ = [one for one in differences(before, config) if not _MAY_CHANGE.match(one)]
-    if differ:
+    if differ := differences(_held(before), _held(config)):
         raise UserError(f"{workdir} holds a run of another config: {'; '.join(differ)}")
+
+
+def _held(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that is taken up again is held to: not how long it goes on, nor what it says."""
+    flat = flatten(config).items()
+    return {name: x for name, x in flat if name != "train.steps" and not name.startswith("log.")}
 
 
 def finished(workdir: Path, steps: int) -> bool:

@@ -40,7 +40,7 @@ def fresh_state(settings: Settings, learner: Learner) -> TrainState:
 
 
 def make_update(settings: Settings, learner: Learner) -> Update:
-    """One update of what a learner learns."""
+    """Make the function that does one update."""
     mesh = data_mesh()
     optimizer, rate = _optimizer(settings)
 
@@ -50,15 +50,15 @@ def make_update(settings: Settings, learner: Learner) -> Update:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         batch_key, loss_key = jax.random.split(key)
         batch = learner.batch(resident, fed, batch_key)
-        # Said once, else the partitioner may let every device compute the whole batch.
+        # Constrained here; otherwise the partitioner may let every device compute the whole batch.
         batch = jax.lax.with_sharding_constraint(batch, over_batch(mesh))
-        gradient, (figures, carried) = jax.grad(learner.loss, has_aux=True)(
+        (loss, (figures, carried)), gradient = jax.value_and_grad(learner.loss, has_aux=True)(
             state.params, batch, loss_key, state.step, state.carried
         )
         changes, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, changes)
-        figures["gradient_norm"] = optax.tree.norm(gradient)
-        figures["learning_rate"] = rate(state.step)
+        norm = optax.tree.norm(gradient)
+        figures |= {"loss": loss, "gradient_norm": norm, "learning_rate": rate(state.step)}
         average = averaged(state.average, params, settings.optimizer.average)
         new = TrainState(state.step + 1, state.key, params, optimizer_state, carried, average)
         return new, figures

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax.devices import is_first
-from attn_jax.records import Row, as_text, read_metrics, write_atomically
+from attn_jax.records import Row, as_text, read_metrics, write_atomically, writing
 from attn_jax.training.settings import Settings
 
 
@@ -48,6 +48,30 @@ class TensorBoard:
     def close(self) -> None:
         """Write what is left, and close the file."""
         self._writer.close()
+
+
+class Outputs:
+    """All that is written of each row: on the first process, nothing elsewhere."""
+
+    def __init__(self, workdir: Path, settings: Settings, step: int):
+        self._workdir, self._all = workdir, list[Metrics | TensorBoard]()
+        with writing(workdir):
+            if is_first():
+                self._all.append(Metrics(workdir / "metrics.jsonl", step))
+            if is_first() and settings.log.tensorboard:
+                self._all.append(TensorBoard(workdir / "tb", step))
+
+    def write(self, row: Row) -> None:
+        """Write a row to each."""
+        with writing(self._workdir):
+            for one in self._all:
+                one.write(row)
+
+    def close(self) -> None:
+        """Close each."""
+        with writing(self._workdir):
+            for one in self._all:
+                one.close()
 
 
 class Progress:

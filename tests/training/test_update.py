@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ml_collections import ConfigDict
 from attn_jax import devices
 from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment, Learner
-from attn_jax.training.loop import Ahead, make_advance
+from attn_jax.training.loop import Prefetcher, make_advance
 from attn_jax.training.run import Run
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
@@ -53,7 +54,7 @@ def advanced(ready: Prepared, per_call: int, folder: Path) -> tuple[TrainState, 
     checkpoints, progress = Checkpoints(folder), Progress(settings, 0)
     run, rows = Run(folder, settings, experiment, checkpoints, {}, progress, 0.0), []
     state = devices.init_sharded(lambda: fresh_state(settings, experiment.learner), split=False)
-    with Ahead(run) as ahead:
+    with closing(Prefetcher(run)) as ahead:
         advance = make_advance(run, ahead, state)
         for step in range(0, 8, per_call):
             state, row, _ = advance(state, step)
