@@ -124,8 +124,9 @@ def make_learner(
 
     def init(key: Key) -> tuple[PyTree, PyTree]:
         keys = jax.random.split(key, (1, wiring.steps))
-        made = wiring.model(attention.first, wiring.start).init(key, wiring.dummy_input, keys)
-        return made["params"], baseline.init()
+        # Compiled, so that the forward pass, which nothing reads, is not even run.
+        init = jax.jit(wiring.model(attention.first, wiring.start).init)
+        return init(key, wiring.dummy_input, keys)["params"], baseline.init()
 
     def loss(
         params: PyTree, batch: PyTree, key: Key, step: Array, carried: PyTree
