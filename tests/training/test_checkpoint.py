@@ -1,5 +1,6 @@
 """Checkpoints: what is kept, what counts as damaged, and where reading goes on."""
 
+import errno
 import json
 import logging
 import shutil
@@ -10,9 +11,10 @@ import jax
 import numpy as np
 import pytest
 
+from attn_jax import cluster
 from attn_jax.errors import UserError
 from attn_jax.training.checkpoint import Checkpoints
-from tests.tiny import same_state
+from tests.tiny import files, same_state
 
 
 def state_of(step: int) -> dict:
@@ -134,3 +136,61 @@ def test_a_checkpoint_of_another_model_is_not_taken_for_this_one(tmp_path: Path)
     saved(tmp_path, 1)
     with pytest.raises(UserError, match=r"step 1 in .* is of a model of other shapes"):
         Checkpoints(tmp_path).restore(1, {**LIKE, "weights": np.zeros((5, 3), np.float32)})
+
+
+def test_a_best_that_a_kept_checkpoint_names_is_kept_for_who_goes_on_from_there(tmp_path: Path):
+    checkpoints = saved(tmp_path, 100, 200, best=100)
+    checkpoints.save(300, state_of(300), {"best_step": 300})
+    assert checkpoints.steps() == [100, 200, 300]
+    DAMAGE["state cut"](tmp_path / "300")
+    found = checkpoints.restore_latest(LIKE)
+    assert found is not None and found[1]["best_step"] == 100
+    same_state(checkpoints.restore(100, LIKE)[0], state_of(100))
+
+
+@pytest.mark.parametrize("name", ["notes gone", "notes cut", "notes no object"])
+def test_damaged_notes_keep_nothing_and_stop_nothing(tmp_path: Path, name: str):
+    checkpoints = saved(tmp_path, 1, 2, best=1)
+    DAMAGE[name](tmp_path / "2")
+    checkpoints.save(3, state_of(3), {"best_step": 3})
+    assert checkpoints.steps() == [2, 3]
+
+
+def test_the_notes_of_a_saved_step_can_be_written_again(tmp_path: Path):
+    checkpoints = saved(tmp_path, 1)
+    checkpoints.save(1, state_of(1), {"best_step": 1})
+    state, notes = Checkpoints(tmp_path).restore(1, LIKE)
+    same_state(state, state_of(1))
+    assert (notes["best_step"], notes["said"]) == (1, "é")
+
+
+PASSING = {
+    "a disk that does not answer": (OSError(errno.EIO, "input/output error"), UserError),
+    "a lost process": (RuntimeError("Gloo: connection closed"), RuntimeError),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_an_error_that_may_pass_costs_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    error, raised = PASSING[name]
+    checkpoints = saved(tmp_path, 1, 2)
+    before = files(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cluster, "joined", lambda: True)
+    monkeypatch.setattr(checkpoints._manager, "restore", fail)
+    with pytest.raises(raised, match=r"step 2 in .* cannot be read|Gloo"):
+        checkpoints.restore_latest(LIKE)
+    assert files(tmp_path) == before
+
+
+def test_a_checkpoint_of_other_shapes_is_refused_and_left_alone(tmp_path: Path):
+    checkpoints = saved(tmp_path, 1, 2)
+    before = files(tmp_path)
+    with pytest.raises(UserError, match=r"step 2 in .* is of a model of other shapes"):
+        checkpoints.restore_latest({**LIKE, "weights": np.zeros((5, 3), np.float32)})
+    assert files(tmp_path) == before

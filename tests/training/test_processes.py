@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from attn_jax import cluster, devices
 from attn_jax.runs.load import load
 from tests.tiny import ROOT, as_flags, environment, kept, result, rows, small_config, train
 
@@ -130,17 +129,19 @@ def test_two_processes_train_as_one_through_a_kill_a_stop_and_other_devices(
     assert load(two).state.step == result(two)["best_step"]
 
 
-def test_processes_with_different_configs_are_refused_by_the_fields(
-    config: ConfigDict, jax_cache: Path, tmp_path: Path
-):
+def test_what_one_process_refuses_all_refuse(config: ConfigDict, jax_cache: Path, tmp_path: Path):
     flags = [*as_flags(config), f"--workdir={tmp_path}/run"]
-    with processes([flags, [*flags, "--config.seed=1"]], jax_cache) as started:
-        refused = ended(started)
-    for status, error in refused:
-        assert status == 2
-        line = "error: the processes have different configs: seed: 0 on process 0, 1 on process 1\n"
-        assert line in error
-    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").write_text("")
+    elsewhere = f"--workdir={tmp_path}/file/run"
+    for other, line in (
+        ("--config.seed=1", "the processes have different configs: seed: 0 on process 0, 1 on"),
+        (elsewhere, f"process 1: {elsewhere} cannot be a folder: {tmp_path}/file is a file"),
+    ):
+        with processes([flags, [*flags, other]], jax_cache) as started:
+            refused = ended(started)
+        assert [status for status, _ in refused] == [2, 2], refused
+        assert all(f"error: {line}" in error for _, error in refused), refused
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -162,25 +163,6 @@ def jax_leaves(tree: Any) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
 
 
-SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID")
-
-
-@pytest.mark.parametrize(
-    ("environment", "found"),
-    [
-        ({}, False),
-        ({"JAX_PLATFORMS": "cpu"}, False),
-        (dict.fromkeys(SLURM, "2"), True),
-        (dict.fromkeys(SLURM, "1"), False),
-        ({"OMPI_MCA_orte_hnp_uri": "x", "OMPI_COMM_WORLD_SIZE": "4"}, True),
-        ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "0"}, True),
-        ({"TPU_WORKER_HOSTNAMES": "a", "TPU_WORKER_ID": "0"}, False),
-    ],
-)
-def test_a_cluster_is_found_by_its_variables(environment: dict[str, str], found: bool):
-    assert cluster.in_cluster(environment) == found
-
-
 def test_joining_nobody_is_one_clear_line(tmp_path: Path, data: Path, jax_cache: Path):
     line = [sys.executable, "-m", "experiments.train", *as_flags(small_config(data))]
     line += [f"--workdir={tmp_path}/run", "--distributed"]
@@ -189,10 +171,3 @@ def test_joining_nobody_is_one_clear_line(tmp_path: Path, data: Path, jax_cache:
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "cannot join the other processes: coordinator_address should be" in done.stderr
-
-
-def test_the_texts_of_one_process_are_its_own():
-    assert cluster.exchange("é") == ["é"]
-    cluster.check_agreement({"seed": 0})
-    assert devices.is_first() and not cluster.is_lost(ValueError("Gloo"))
-    devices.barrier("alone")

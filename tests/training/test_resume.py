@@ -114,6 +114,41 @@ def test_sigterm_saves_where_it_is_and_the_run_goes_on(
     same_run(tmp_path, finished, [8])
 
 
+def test_a_step_that_ends_a_run_is_validated_where_none_was(config_of: Config, tmp_path: Path):
+    def config(**changed: int) -> ConfigDict:
+        return config_of(evaluate__every=12, **changed)
+
+    with pytest.raises(Stopped):
+        cut(config(), tmp_path, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert not [name for row in rows(tmp_path) for name in row if "validation" in name]
+    train(config(train__steps=8), tmp_path)
+    measured = rows(tmp_path)[-1]
+    assert measured["step"] == 8 and "train/loss" not in measured
+    assert (result(tmp_path)["best_step"], load(tmp_path).step) == (8, 8)
+    assert result(tmp_path)["validation/error_mean"] == measured["validation/error_mean"]
+    before = rows(tmp_path)
+    (tmp_path / "result.json").unlink()
+    train(config(train__steps=8), tmp_path)  # once is enough
+    assert rows(tmp_path) == before
+
+
+def test_other_data_is_refused_by_the_facts_that_differ(
+    finished: Path, config_of: Config, tmp_path: Path
+):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "result.json").unlink()
+    for path in (workdir / "checkpoints").glob("*/notes/metadata"):
+        notes = json.loads(path.read_text())
+        notes["facts"]["num_classes"] += 1
+        path.write_text(json.dumps(notes))
+    before = files(workdir)
+    with pytest.raises(
+        UserError, match=r"holds a run of other data: num_classes: 4 there, 3 now\Z"
+    ):
+        train(config_of(), workdir)
+    assert files(workdir) == before
+
+
 @pytest.mark.parametrize("content", ["", '{"step": 4}\n{"st', '{"step": 4}\n{"step": 8}\n{"a'])
 def test_rows_are_read_up_to_a_step_and_a_half_line_is_left_out(tmp_path: Path, content: str):
     path = tmp_path / "metrics.jsonl"

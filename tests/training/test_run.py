@@ -1,17 +1,25 @@
 """Names, folders and files of a run: what is refused, and in which words."""
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 
 from attn_jax.errors import UserError, as_user_errors, pick
 from attn_jax.fields import as_json
 from attn_jax.modules import CORES
 from attn_jax.records import read_json, write_atomically, write_json
 from attn_jax.studies.sweep import cell_name, table
-from attn_jax.training.run import check_workdir, finished
+from attn_jax.systems import system_of
+from attn_jax.training import loop
+from attn_jax.training.checkpoint import Checkpoints
+from attn_jax.training.run import Run, check_workdir, finished
+from attn_jax.training.writers import Progress
 from configs.ram_mnist import get_config
+from tests.tiny import prepared
 
 
 def changed(**values: object) -> dict:
@@ -151,3 +159,68 @@ def test_the_table_of_a_sweep_has_a_row_a_cell_and_dashes_for_the_unfinished(tmp
         f"|  | 0 | {shown} | 62 |",
         "| center |  | - | - | - | - | - |",
     ]
+
+
+def test_a_figure_that_is_no_number_is_best_only_until_one_comes(
+    config_of: Callable[..., ConfigDict], tmp_path: Path
+):
+    settings, experiment = prepared(config_of())
+    notes = {"best": None, "best_step": None}
+    progress = Progress(settings, 0)
+    run = Run(tmp_path, settings, experiment, Checkpoints(tmp_path), notes, progress, 0.0)
+    said = [run.note_best(step, value) for step, value in enumerate([math.nan, 0.5, math.nan, 0.5])]
+    assert said == [True, True, False, True]
+    assert notes == {"best": 0.5, "best_step": 3}
+
+
+def fails(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("where", ["validate", "conclude"])
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(
+    config_of: Callable[..., ConfigDict], tmp_path: Path, where: str
+):
+    plain = config_of().to_dict()
+    system = system_of(plain)
+    broken = {where: fails(OSError("no such disk"))}
+    system = system._replace(prepare=lambda s: system_of(plain).prepare(s)._replace(**broken))
+    with pytest.raises(OSError, match=r"\Ano such disk\Z"):
+        loop.train(system, plain, tmp_path)
+
+
+def test_a_model_that_cannot_be_made_is_a_bug(config_of: Callable[..., ConfigDict], tmp_path: Path):
+    plain = config_of().to_dict()
+
+    def prepare(settings: object) -> object:
+        experiment = system_of(plain).prepare(settings)
+        init = fails(TypeError("shapes (3,), (4,)"))
+        return experiment._replace(learner=experiment.learner._replace(init=init))
+
+    with pytest.raises(TypeError, match="shapes"):
+        loop.train(system_of(plain)._replace(prepare=prepare), plain, tmp_path)
+
+
+def test_a_config_that_is_no_json_is_the_users_to_mend(
+    config_of: Callable[..., ConfigDict], tmp_path: Path
+):
+    plain = config_of().to_dict()
+    with pytest.raises(UserError, match="not JSON serializable"):
+        loop.train(system_of(plain), {**plain, "seed": object()}, tmp_path)
+
+
+@pytest.mark.parametrize(("terminal", "progress", "asked"), [(True, True, True),
+                         (False, True, False), (True, False, False)])  # fmt: skip
+def test_a_bar_is_asked_for_before_it_is_drawn(
+    config_of: Callable[..., ConfigDict], monkeypatch: pytest.MonkeyPatch,
+    terminal: bool, progress: bool, asked: bool,
+):  # fmt: skip
+    names: list[str] = []
+    monkeypatch.setattr(loop, "check_installed", lambda *some: names.extend(some))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    settings, _ = prepared(config_of(log__progress=progress))
+    loop._prepare(system_of(config_of().to_dict()), settings)
+    assert ("tqdm" in names) == asked

@@ -120,7 +120,7 @@ def test_other_collections_are_carried_and_not_differentiated(ready: Prepared):
 
     def loss(params, batch, key, step, carried):
         mean = batch.mean()
-        return params["w"] * mean, ({"loss": mean}, {"mean": mean, "count": carried["count"] + 1})
+        return params["w"] * mean, ({"mean": mean}, {"mean": mean, "count": carried["count"] + 1})
 
     learner = Learner(
         init=lambda key: ({"w": jnp.ones(())}, {"mean": jnp.zeros(()), "count": jnp.zeros(())}),
@@ -129,7 +129,8 @@ def test_other_collections_are_carried_and_not_differentiated(ready: Prepared):
     )
     state = fresh_state(settings, learner)
     fed = np.arange(16, dtype=np.float32).reshape(2, 8)
-    state, _ = jax.jit(many(make_update(settings, learner)))(state, (), fed)
+    state, figures = jax.jit(many(make_update(settings, learner)))(state, (), fed)
+    assert figures["loss"][0] == 3.5  # the engine sees it, whatever figures a system gives
     assert set(state.params) == {"w"}
     assert (float(state.carried["mean"]), float(state.carried["count"])) == (11.5, 2)
 
