@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from attn_jax import devices
+from attn_jax.errors import as_user_errors
 from attn_jax.records import versions
 from attn_jax.systems import prepare
 from attn_jax.training.experiment import Experiment
@@ -55,6 +57,8 @@ def benchmark(config: Mapping[str, Any], calls: int, started: float) -> dict[str
     """
     settings, experiment = prepare(config)
     train = settings.train
+    with as_user_errors():
+        devices.check_batch(train.batch)
     call, compile_seconds = _updates(settings, experiment)
     jax.block_until_ready(call())
     first = time.time() - started
@@ -91,10 +95,16 @@ def step_milliseconds(settings: Settings, experiment: Experiment) -> float:
 
 def _updates(settings: Settings, experiment: Experiment) -> tuple[Callable[[], Any], float]:
     """A call of `train.steps_per_call` updates that go on from one another; compile seconds."""
-    state = fresh_state(settings, experiment.learner)
-    resident = jax.device_put(experiment.resident)
-    fed = jax.device_put(experiment.feed(0, settings.train.steps_per_call))
-    update = jax.jit(many(make_update(settings, experiment.learner)), donate_argnums=0)
+    split = settings.train.state == "sharded"
+    state = devices.init_sharded(lambda: fresh_state(settings, experiment.learner), split)
+    resident = devices.replicate(experiment.resident)
+    fed = devices.shard_batches(experiment.feed(0, settings.train.steps_per_call))
+    layout = jax.tree.map(lambda leaf: leaf.sharding, state)
+    update = jax.jit(
+        many(make_update(settings, experiment.learner)),
+        donate_argnums=0,
+        out_shardings=(layout, devices.replicated(devices.data_mesh())),
+    )
     began = time.perf_counter()
     compiled = update.lower(state, resident, fed).compile()
     compile_seconds = time.perf_counter() - began
