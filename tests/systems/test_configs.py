@@ -8,6 +8,7 @@ from attn_jax import fields
 from attn_jax.records import is_fraction
 from attn_jax.runs.load import load
 from attn_jax.systems import SYSTEMS, read_config
+from configs import taxonomy
 from experiments import cli
 from tests.tiny import ROOT, config_of_file, killed, result, rows, train
 
@@ -26,9 +27,14 @@ WORDS = {
 ALL = [(name, word) for name in CONFIGS for word in WORDS.get(name, [""])]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_it_trains_is_killed_resumes_and_is_reported(name: str, tmp_path: Path):
-    config = config_of_file(name, "tiny")
+# Each once, and each mechanism of the taxonomy.
+TRAINED = [(name, "") for name in CONFIGS if name != "taxonomy"]
+TRAINED += [("taxonomy", word) for word in WORDS["taxonomy"] if word]
+
+
+@pytest.mark.parametrize(("name", "word"), TRAINED)
+def test_it_trains_is_killed_resumes_and_is_reported(name: str, word: str, tmp_path: Path):
+    config = config_of_file(name, f"{word},tiny" if word else "tiny")
     with config.unlocked():
         config.log.progress = False
     killed(config, tmp_path, 2)
@@ -46,8 +52,13 @@ def test_it_trains_is_killed_resumes_and_is_reported(name: str, tmp_path: Path):
         fractions = [one for one in row if is_fraction(one) and not one.endswith(ends)]
         assert fractions
         assert all(0 <= row[one] <= 1 for one in fractions)
-    loaded = load(tmp_path)
-    assert loaded.step == figures["best_step"]
+    assert load(tmp_path).step == figures["best_step"]
+    if name == "taxonomy":
+        measured = {"mean", "m2", *taxonomy.CONTROLS[word]}
+        tested = [f"test/error_{one}{end}" for one in measured for end in ("", "_low", "_high")]
+        assert {one for one in figures if one.startswith("test/")} == {*tested}
+        pictures = {path.name for path in (tmp_path / "pictures").iterdir()}
+        assert pictures == {"paths.png", "steps.png", "curves.png"}
 
 
 @pytest.mark.parametrize(("name", "word"), ALL)

@@ -1,4 +1,4 @@
-"""Every mechanism of the square, from its config through the real loop to its pictures."""
+"""Every mechanism of the square: its controls, its fields, one step of every choice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from attn_jax.parts.learner import Wiring
 from attn_jax.parts.policies import policies
 from attn_jax.systems import read_config, square
 from configs import taxonomy
-from tests.tiny import first_state, prepared, result, small_config, train, updated
+from tests.tiny import first_state, prepared, small_config, updated
 
 CANVAS = Canvas((10, 10, 1), 3)
 
@@ -34,21 +34,6 @@ CONTROLS = {
     "spatial_transformer": {"identity"},
 }
 each = pytest.mark.parametrize("mechanism", CONTROLS)
-
-
-@each
-def test_a_mechanism_trains_is_measured_beside_its_controls_and_drawn(
-    square_of: Callable[..., ConfigDict], tmp_path: Path, mechanism: str
-):
-    config = square_of(mechanism, log__pictures=True)
-    report = train(config, tmp_path / "run")
-    figures = {name for name in result(tmp_path / "run") if name.startswith("test/")}
-    measured = {"mean", "m3", *CONTROLS[mechanism]}
-    ends = ("", "_low", "_high")
-    assert figures == {f"test/error_{name}{end}" for name in measured for end in ends}
-    pictures = {path.name for path in (tmp_path / "run" / "pictures").iterdir()}
-    assert pictures == {"paths.png", "steps.png", "curves.png"}
-    assert "Recurrent attention on centered 10×10 images" in report.read_text()
 
 
 @each
