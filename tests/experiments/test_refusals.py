@@ -31,7 +31,7 @@ UNKNOWN = {
     "mechanism.estimator": ("gausian", r"gaussian, .*got 'gausian'; did you mean 'gaussian'\?"),
     "mechanism.policy": (
         "centre",
-        r"learned, random, center; got 'centre'; .*'center'\?",
+        r"learned, random, center, .*got 'centre'; .*'center'\?",
     ),
     "mechanism.start": ("rando", r"random, center; got 'rando'; did you mean 'random'\?"),
     "mechanism.squash": ("tan", r"tanh, clip; got 'tan'; did you mean 'tanh'\?"),

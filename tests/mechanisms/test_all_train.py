@@ -66,7 +66,7 @@ CASES = {
 CELLS = {"vanilla": nn.SimpleCell(32), "lstm": nn.OptimizedLSTMCell(32)}
 
 
-@pytest.mark.parametrize("core", CELLS)
+@pytest.mark.parametrize("core", ["vanilla", pytest.param("lstm", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
 def test_the_mechanism_beats_its_control(name: str, core: str):
     learned, control = accuracies(CASES[name], CELLS[core])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax.baselines import BASELINES
 from attn_jax.errors import UserError
 from attn_jax.laboratory import candidates, choice_problem, measure
 from attn_jax.runs.load import load
@@ -32,6 +33,8 @@ def test_the_table_the_figures_and_the_plot_are_written(
     )
     monkeypatch.setattr(laboratory, "measure", lambda *args, **_: measure(*args, tolerance=1.0))
     monkeypatch.setattr(laboratory, "location_variance", lambda _: location_variance(_, count=3))
+    kept = {name: BASELINES[name] for name in ("zero", "learned_value", "leave_one_out")}
+    monkeypatch.setattr(variance, "BASELINES", kept)
     said: list[str] = []
     path = laboratory.run(tmp_path / "new", str(finished), 0, 0.02, said.append)
 
@@ -42,7 +45,7 @@ def test_the_table_the_figures_and_the_plot_are_written(
     assert table.count("### ") == 3
     assert {one["problem"] for one in plain["problems"]} == set(problems)
     assert "| categorical | leave_one_out | 4 | " in table
-    assert len(plain["run"]) == 9  # five baselines, M = 1 and 4; one has no M = 1
+    assert len(plain["run"]) == 5  # three baselines, M = 1 and 4; one has no M = 1
     assert "| learned_value | 4 | " in table and "| 1.00 [1.00, 1.00] |" in table
 
 

@@ -103,7 +103,7 @@ def test_it_can_be_asked(ran: Path):
 def test_hard_attention_trains(data: Path, changed: dict):
     _, _, figures = updated(dates_of(data, "hard", **changed), 12)
     assert (figures["policy"] != 0).all() == ("mechanism__estimator" in changed)
-    assert figures["cross_entropy"][-1] < figures["cross_entropy"][0]
+    assert figures["cross_entropy"][-4:].mean() < figures["cross_entropy"][:4].mean()
 
 
 def test_the_mode_of_a_hard_choice_reads_one_character(data: Path):
