@@ -105,7 +105,7 @@ _OURS = {
     "num_processes": "JAX_NUM_PROCESSES",
     "process_id": "JAX_PROCESS_ID",
 }
-# What a launcher sets for each process, and where it says how many there are.
+# (variables that a launcher sets for each process, the one that says how many there are)
 _LAUNCHERS = (
     (("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID"), "SLURM_NTASKS"),
     (("OMPI_MCA_orte_hnp_uri",), "OMPI_COMM_WORLD_SIZE"),
@@ -133,7 +133,7 @@ def in_cluster(environment: Mapping[str, str]) -> bool:
 
 
 def _as_given(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What JAX's own variables say, as arguments; {} where they leave it to a launcher.
+    """Read JAX's own variables as arguments; {} where they leave it to a launcher.
 
     Raises:
       UserError: naming a variable that is missing or is no number.

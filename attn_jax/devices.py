@@ -84,7 +84,7 @@ def _put(tree: PyTree, sharding: Sharding, shape: Callable[[Any], tuple[int, ...
 
 
 def to_local(tree: PyTree) -> PyTree:
-    """What this process can compute with alone: the whole of each array."""
+    """Gather each array whole on this process; arrays of one process are returned as they are."""
     if jax.process_count() == 1:
         return tree
     return jax.tree.map(

@@ -22,9 +22,9 @@ from jax import Array
 Key = Any  # a typed PRNG key, or an array of them
 PyTree = Any
 
-# What a read takes as `where`; `Selection.where` has the shape that belongs to the tag.
+# A read takes a `where` of this kind; `Selection.where` has the shape that belongs to the tag.
 Tag = Literal["weights", "point", "theta", "homography", "control_points", "gaussian_grid"]
-# What an estimator gives; a one-hot is read as weights.
+# An estimator gives a `where` of this kind; a one-hot is read as weights.
 Given = Literal[
     "weights", "one_hot", "point", "theta", "homography", "control_points", "gaussian_grid"
 ]

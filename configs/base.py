@@ -97,7 +97,7 @@ def digits() -> ConfigDict:
 
 
 def tiny(config: ConfigDict) -> ConfigDict:
-    """The same config at a few updates of a few examples, to see that it runs."""
+    """Shrink a config to a few updates of a few examples, to see that it runs."""
     config.train.steps = 6
     config.train.steps_per_call = 2
     config.train.batch = 8

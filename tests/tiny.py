@@ -140,7 +140,7 @@ def killed(config: ConfigDict, workdir: Path, call: int) -> None:
 
 
 def config_of_file(name: str, arg: str | None) -> ConfigDict:
-    """What --config=configs/name.py:arg gives."""
+    """The config that --config=configs/name.py:arg names."""
     return importlib.import_module(f"configs.{name}").get_config(arg)
 
 

@@ -11,7 +11,7 @@ from attn_jax.types import Key, PyTree, Trace
 
 
 class Decoded(NamedTuple):
-    """What one step of a closed loop has decoded; `Unroll` makes the leaves [B, T, ...].
+    """The result of one step of a closed loop; `Unroll` makes the leaves [B, T, ...].
 
     Attributes:
       trace: of the step.

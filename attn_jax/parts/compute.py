@@ -50,5 +50,5 @@ class CoreModel:
 
 
 def view(detach: bool) -> Callable[[Array], Array]:
-    """What a policy sees of the state: all of it, or all but its gradient."""
+    """A policy's view of the state: all of it, or all but its gradient."""
     return jax.lax.stop_gradient if detach else modules.full_view

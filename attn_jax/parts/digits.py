@@ -131,7 +131,7 @@ def resident(data: DigitData) -> Images | tuple[()]:
 
 
 def feed_digits(data: DigitData, seed: int, batch: int) -> Feed:
-    """What an update is handed: ids of resident images, or the images of a stream with theirs."""
+    """The feed: ids of resident images, or the images of a stream with their ids."""
     if not isinstance(data.source, StreamedSource):
         return feed_ids(seed, len(data.source.train.labels), batch)
     records = data.source.train

@@ -76,7 +76,7 @@ def conclusion(
     wrong: Mapping[str, WrongAnswers],
     drawn: Mapping[str, viz.Picture],
 ) -> Conclusion:
-    """What was measured on the test split, with what was drawn, which may be nothing."""
+    """The conclusion of a run: figures on the test split, and pictures, which may be none."""
     figures = all_figures(wrong, "test")
     summary = [(describe(name), as_text("error", one.error()[0])) for name, one in wrong.items()]
     steps = [drawn["steps.png"]] if drawn else []

@@ -55,7 +55,7 @@ class Checkpoints:
             return
         whole = jax.device_get(devices.to_local(state))
         notes = {**notes, "digest": _digest(whole)}
-        # Of many processes each writes what lies on its own devices.
+        # Each of many processes writes what lies on its own devices.
         arrays = ocp.args.StandardSave(whole if jax.process_count() == 1 else state)
         items = ocp.args.Composite(state=arrays, notes=ocp.args.JsonSave(notes))
         self._sweep()

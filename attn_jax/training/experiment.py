@@ -26,7 +26,7 @@ class Loss(Protocol):
 
 
 class Learner(NamedTuple):
-    """What an update needs of a system; pure functions, traced into one program.
+    """A system's part of an update: pure functions, traced into one program.
 
     Attributes:
       init: (key) -> (params, carried). Params are differentiated; carried is whatever else
@@ -145,7 +145,7 @@ class Model(NamedTuple):
 
 @runtime_checkable
 class Answer(Protocol):
-    """What a model says of one file or text of the user's, as one line."""
+    """A model's answer to one file or text of the user's, as one line."""
 
     @property
     def line(self) -> str: ...

@@ -145,7 +145,7 @@ def _train(run: Run, state: TrainState) -> TrainState:
 
 
 class Prefetcher:
-    """What each call of the update is handed, made on a thread one call ahead."""
+    """Makes the data of each call of the update on a thread, one call ahead."""
 
     def __init__(self, run: Run):
         self._feed, self._train = run.experiment.feed, run.settings.train

@@ -89,7 +89,7 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
 
 
 def _held(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run that is taken up again is held to: not how long it goes on, nor what it says."""
+    """The fields that a resumed run is held to: all but its length and its logging."""
     flat = flatten(config).items()
     return {name: x for name, x in flat if name != "train.steps" and not name.startswith("log.")}
 

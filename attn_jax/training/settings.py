@@ -27,7 +27,7 @@ class Evaluate:
 
 @section
 class Log:
-    """What a run writes and says; it may change when a run is taken up again."""
+    """A run's output; it may change when the run is taken up again."""
 
     tensorboard: bool = field("whether to write TensorBoard events")
     progress: bool = field("whether to print how training goes")

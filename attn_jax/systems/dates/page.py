@@ -14,7 +14,7 @@ _SHOWN = 6
 
 
 def conclusion(decodings: Mapping[str, Decoding], *, draw: bool) -> Conclusion:
-    """What was measured on the test split, its report and, if `draw`, its pictures."""
+    """The conclusion of a run: figures on the test split, and pictures if `draw`."""
     mean, measured = decodings["mean"], figures(decodings, "test")
     sections = [_how_well(measured, mean)]
     pictures: dict[str, bytes] = {}
