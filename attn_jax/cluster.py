@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from attn_jax.devices import data_mesh, over_batch, replicated
 from attn_jax.errors import UserError, first_line
 from attn_jax.fields import differences
+from attn_jax.termination import PutOff
 
 
 def exchange(text: str) -> list[str]:
@@ -194,36 +195,31 @@ def _connect() -> None:
 
 
 class PreemptionGuard:
-    """Notes SIGTERM, so that the loop can save first.
+    """Puts off SIGTERM, so that the loop can save first.
 
-    One process has a handler of its own, which only a main thread can set. Of many processes, JAX's
-    runtime notes the signal, and has all of them stop after the same step.
+    Of many processes, JAX's runtime notes the signal, and has all of them stop after the same step.
     """
 
-    _noted = False
     _calls = 0
 
     def __enter__(self) -> "PreemptionGuard":
         self._many = jax.process_count() > 1
-        main = threading.current_thread() is threading.main_thread()
-        self._own = main and not self._many
-        if self._own:
-            self._before = signal.signal(signal.SIGTERM, self._note)
+        self._alone = None if self._many else PutOff().__enter__()
         return self
 
     def now(self) -> bool:
         """Whether to stop here; all processes ask equally often."""
         self._calls += 1
-        if self._many:  # True exactly once, at the agreed call; no call may be skipped.
+        if self._alone is None:  # True exactly once, at the agreed call; no call may be skipped.
             return multihost_utils.reached_preemption_sync_point(self._calls)
-        return self._noted
+        return self._alone.came()
 
-    def _note(self, *_: Any) -> None:
-        self._noted = True
-
-    def __exit__(self, *_: Any) -> None:
-        if self._own:
-            signal.signal(signal.SIGTERM, self._before)
+    def __exit__(self, *error: Any) -> None:
+        if self._alone is not None:
+            self._alone.__exit__(*error)
+        elif threading.current_thread() is threading.main_thread():
+            # JAX's runtime has taken the signal over; outside of the loop it ends the process.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
 
 
 def joined() -> bool:

@@ -3,7 +3,7 @@ process of several was lost and the same command goes on."""
 
 import ast
 import contextlib
-import signal
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,21 +13,22 @@ from typing import Any
 
 from absl import app, flags, logging
 
-_AGAIN = "the same command begins again, training from its last checkpoint"
+from experiments import signals
 
 
 def start(main: Callable[[], None]) -> None:
     """Parse the flags and call main; one clear line on stderr for whatever the user can mend."""
+    signals.watch()
     logging.set_verbosity(logging.WARNING)
-    signal.signal(signal.SIGTERM, _terminated)
     sys.unraisablehook = _of_python
     getLogger("asyncio").disabled = True  # for the same reason
-    app.run(lambda _: _guarded(main), flags_parser=_parse)
-
-
-def _terminated(*_: Any) -> None:
-    # Not an Exception: what reads a checkpoint must not take it for damage. The loop has its own.
-    _leave(143, f"SIGTERM; {_AGAIN}", together=True)
+    try:
+        app.run(lambda _: _guarded(main), flags_parser=_parse)
+    except SystemExit as end:
+        signals.leave(end.code)
+    except BaseException:
+        traceback.print_exc()
+        signals.leave(1)
 
 
 def _of_python(report: Any) -> None:
@@ -54,8 +55,6 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
 def _guarded(main: Callable[[], None]) -> None:
     try:
         main()
-    except KeyboardInterrupt:
-        _leave(130, f"interrupted; {_AGAIN}")
     except Exception as error:
         from attn_jax import cluster
 
@@ -77,11 +76,27 @@ def _ending(error: Exception) -> tuple[int, str] | None:
 
     line = _one_line(error)
     if cluster.is_lost(error):
-        return 75, f"another process of this run has ended; {_AGAIN} ({first_line(error)})"
+        return 75, f"another process of this run has ended; {signals.AGAIN} ({first_line(error)})"
     if isinstance(error, ModuleNotFoundError):
         return 2, f"{line}; pip install 'attn_jax[experiments]'"
     statuses = {UserError: 2, Diverged: 1, Stopped: 143}
-    return next(((one, line) for kind, one in statuses.items() if isinstance(error, kind)), None)
+    for kind, status in statuses.items():
+        if isinstance(error, kind):
+            return status, line
+    missing = _missing_device()
+    return (2, missing) if missing else None
+
+
+def _missing_device() -> str:
+    """Say that JAX has no device, whatever was raised because of that; "" if it has one."""
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        return f"JAX_PLATFORMS={asked}: JAX finds no such device here. {_one_line(error)}"
+    return ""
 
 
 def field_lines(sections: type, config: Mapping[str, Any]) -> Iterator[str]:

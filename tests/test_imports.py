@@ -18,8 +18,11 @@ MAY_IMPORT = {
     "errors": set(),
     "fields": {"errors"},
     "records": {"errors"},
+    "lock": {"errors"},
+    "termination": set(),
     "devices": {"types"},
-    "cluster": {"errors", "fields", "devices"},
+    "cluster": {"errors", "fields", "devices", "termination"},
+    "checkpoint": {"types", "errors", "records", "devices", "cluster"},
     "ops": {"types"},
     "losses": {"types"},
     "estimators": {"types", "ops", "losses"},
@@ -33,12 +36,22 @@ MAY_IMPORT = {
     "laboratory": {"types", "ops", "losses", "estimators", "baselines"},
 }
 LIBRARY = set(MAY_IMPORT)
-MAY_IMPORT["training"] = {"types", "errors", "fields", "records", "devices", "cluster", "viz"}
+MAY_IMPORT["training"] = {
+    "types",
+    "errors",
+    "fields",
+    "records",
+    "lock",
+    "devices",
+    "cluster",
+    "checkpoint",
+    "viz",
+}
 MAY_IMPORT["parts"] = LIBRARY | {"training"}
 MAY_IMPORT["systems"] = LIBRARY | {"training", "parts"}
 MAY_IMPORT["runs"] = LIBRARY | {"training", "parts", "systems"}
 MAY_IMPORT["studies"] = LIBRARY | {"training", "parts", "systems", "runs"}
-MAY_IMPORT["yardsticks"] = LIBRARY - {"fields", "devices", "cluster"}
+MAY_IMPORT["yardsticks"] = LIBRARY - {"fields", "devices", "cluster", "checkpoint"}
 
 BASE = {"jax", "flax", "optax", "numpy", "jaxtyping"}
 WITHOUT_FLAX = (

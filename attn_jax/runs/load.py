@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import UserError
 from attn_jax.records import read_json
 from attn_jax.systems import read_config
-from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Model, System
+from attn_jax.training.run import identity
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state
@@ -86,16 +87,23 @@ def load(workdir: str | Path, step: int | None = None) -> LoadedRun:
       UserError: if there is no run, no such checkpoint, or it is damaged.
     """
     config, system, settings = read_run(workdir)
-    checkpoints = Checkpoints(Path(workdir) / "checkpoints")
+    checkpoints = Checkpoints(Path(workdir) / "checkpoints", identity(config))
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{workdir} holds no checkpoint yet")
-    notes = checkpoints.notes(steps[-1])
-    if step is None:
-        step = notes["best_step"] or steps[-1]
-    if step not in steps:
+    if step is not None and step not in steps:
         raise UserError(f"{workdir} holds checkpoints of steps {steps}; got {step}")
-    model = system.rebuild(settings, notes["facts"])
-    state, _ = checkpoints.restore(step, fresh_state(settings, model.learner))
-    variables = model.variables(state.evaluated, state.carried)
-    return LoadedRun(model, variables, config, settings, notes["facts"], state, step, system)
+    facts = _facts(checkpoints, step)
+    model = system.rebuild(settings, facts)
+    like = fresh_state(settings, model.learner)
+    state, _ = checkpoints.restore_best(like) if step is None else checkpoints.restore(step, like)
+    variables, at = model.variables(state.evaluated, state.carried), int(state.step)
+    return LoadedRun(model, variables, config, settings, facts, state, at, system)
+
+
+def _facts(checkpoints: Checkpoints, step: int | None) -> Mapping[str, Any]:
+    """The facts of a checkpoint, or of the newest whose notes can be read: all have the same."""
+    for one in reversed(checkpoints.steps()):
+        if step is None and (facts := checkpoints.noted(one, "facts")) is not None:
+            return facts
+    return checkpoints.notes(max(checkpoints.steps()) if step is None else step)["facts"]

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from attn_jax.records import is_fraction, read_json
+from attn_jax.records import is_fraction, read_sealed
 
 
 def cell_name(cell: dict[str, Any]) -> str:
@@ -21,7 +21,7 @@ def table(workdir: Path, cells: list[dict[str, Any]]) -> str:
     """A Markdown table: a row a cell, its overrides and its figures in percent; - if unfinished."""
     names = sorted({name for cell in cells for name in cell})
     paths = [workdir / cell_name(cell) / "result.json" for cell in cells]
-    results = [read_json(path) if path.exists() else {} for path in paths]
+    results = [read_sealed(path) if path.exists() else {} for path in paths]
     tested = _tested(results)
     header = [*names, *(figure.removeprefix("test/") for figure in tested), "wall s"]
     rows = [header, ["---"] * len(header)]

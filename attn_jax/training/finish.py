@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax import devices, viz
-from attn_jax.records import read_metrics, versions, write_atomically, write_json, writing
+from attn_jax.records import read_metrics, versions, write_atomically, write_sealed, writing
 from attn_jax.training.run import Run
 from attn_jax.training.state import TrainState
 
@@ -15,7 +15,7 @@ from attn_jax.training.state import TrainState
 def finish(run: Run, state: TrainState) -> Path:
     """Measure the best checkpoint on the test set and write what the run leaves behind."""
     report = run.workdir / "report.html"
-    best = devices.to_local(run.checkpoints.restore(run.notes["best_step"], state)[0])
+    best = devices.to_local(run.restore_best(state))
     if devices.is_first():
         _write(run, best, int(state.step), report)
     devices.barrier("finished")
@@ -61,7 +61,7 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
             "wall_seconds": seconds,
             "resumed_from": run.notes["resumed_from"],
         }
-        write_json(run.workdir / "result.json", result)
+        write_sealed(run.workdir / "result.json", result)
     run.progress.say(f"report: {report}  ({seconds:.0f} s in all)")
 
 

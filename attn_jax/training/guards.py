@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import Diverged
-from attn_jax.training.checkpoint import Checkpoints
 
 
 def check_finite(terms: dict[str, np.ndarray], step: int, checkpoints: Checkpoints) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import jax
 
-from attn_jax import cluster, devices, fields
+from attn_jax import cluster, devices, fields, lock
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import Stopped, UserError, as_user_errors, check_installed
 from attn_jax.records import Row, write_json, writing
-from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment, System
 from attn_jax.training.finish import finish
 from attn_jax.training.guards import check_finite
-from attn_jax.training.run import Run, check_workdir, finished
+from attn_jax.training.run import Run, check_workdir, finished, identity
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state, make_update, many
@@ -57,10 +57,28 @@ def train(
         if devices.is_first():
             print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
         return workdir / "report.html"
+    with ExitStack() as stack:
+        with cluster.refusing_together(), writing(workdir):
+            (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
+            if devices.is_first():
+                stack.enter_context(lock.hold(workdir))
+            check_workdir(workdir, config)  # again: another may have come first
+        return _run(workdir, config, settings, experiment, started)
+
+
+def _run(
+    workdir: Path,
+    config: Mapping[str, Any],
+    settings: Settings,
+    experiment: Experiment,
+    started: float,
+) -> Path:
+    """Train and finish in a folder that is ours."""
     split = settings.train.state == "sharded"
     state = devices.init_sharded(lambda: fresh_state(settings, experiment.learner), split)
-    run, state = _begin(workdir, settings, experiment, state, started)
-    with closing(run.checkpoints):
+    checkpoints = Checkpoints(workdir / "checkpoints", identity(config))
+    with closing(checkpoints):
+        run, state = _begin(workdir, settings, experiment, checkpoints, state, started)
         with writing(workdir):
             if devices.is_first():
                 write_json(workdir / "config.json", config)
@@ -80,15 +98,17 @@ def _prepare(system: System, settings: Settings) -> Experiment:
 
 
 def _begin(
-    workdir: Path, settings: Settings, experiment: Experiment, state: TrainState, started: float
+    workdir: Path,
+    settings: Settings,
+    experiment: Experiment,
+    checkpoints: Checkpoints,
+    state: TrainState,
+    started: float,
 ) -> tuple[Run, TrainState]:
     """The run and its state: a new one, or the newest checkpoint's."""
     notes = {"wall_seconds": 0.0, "resumed_from": [], "best_step": None, "best": None}
     facts, steps = fields.as_json(experiment.facts), settings.train.steps
     differ = "checkpoints of different steps"
-    with cluster.refusing_together(), writing(workdir):
-        (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
-        checkpoints = Checkpoints(workdir / "checkpoints")
     # Before restoring, which all do together, and after, when each may have passed over some.
     cluster.check_one_folder(differ, str(max(checkpoints.steps(), default=0)))
     with cluster.refusing_together():
@@ -110,7 +130,10 @@ def _begin(
     progress.say(f"{experiment.data}; {state.size:,} parameters on {devices.describe()}")
     if found:
         progress.say(f"resuming {workdir} from step {step}")
-    return Run(workdir, settings, experiment, checkpoints, notes, progress, started), state
+    run = Run(workdir, settings, experiment, checkpoints, notes, progress, started)
+    if notes["best_step"] is not None:  # should it be damaged, what follows is held against others
+        run.restore_best(state)
+    return run, state
 
 
 def _train(run: Run, state: TrainState) -> TrainState:
@@ -119,7 +142,7 @@ def _train(run: Run, state: TrainState) -> TrainState:
     step, saved = int(state.step), time.monotonic()
     limit = settings.train.checkpoint_seconds
     with ExitStack() as stack:
-        guard = stack.enter_context(cluster.PreemptionGuard())
+        guard: cluster.PreemptionGuard | None = None
         outputs = stack.enter_context(closing(Outputs(run.workdir, settings, step)))
         ahead = stack.enter_context(closing(Prefetcher(run)))
         advance = make_advance(run, ahead, state)
@@ -128,6 +151,8 @@ def _train(run: Run, state: TrainState) -> TrainState:
             run.save(step, state)
         while step < steps:
             state, row, rate = advance(state, step)
+            # Not sooner: before the first call there is nothing to save, and much to compile.
+            guard = guard or stack.enter_context(cluster.PreemptionGuard())
             step, best = int(row["step"]), False
             if step % settings.evaluate.every == 0 or step == steps:
                 figures, best = run.validate(state)

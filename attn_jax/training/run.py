@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attn_jax import cluster, devices
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import UserError, first_line
 from attn_jax.fields import differences, flatten
-from attn_jax.records import Row, read_json
-from attn_jax.training.checkpoint import Checkpoints
+from attn_jax.records import Row, read_json, read_sealed, seal
 from attn_jax.training.experiment import Experiment
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
@@ -50,8 +50,18 @@ class Run(NamedTuple):
     def validate(self, state: TrainState) -> tuple[Row, bool]:
         """The figures of a state, and whether it is the best so far: the same in all processes."""
         row = cluster.of_first(self.experiment.validate(devices.to_local(state)))
-        self.notes["validated"] = int(state.step)
-        return row, self.note_best(int(state.step), row[self.experiment.best.figure])
+        step, value = int(state.step), row[self.experiment.best.figure]
+        self.notes.update(validated=step, value=value, lower=self.experiment.best.lower)
+        return row, self.note_best(step, value)
+
+    def restore_best(self, like: TrainState) -> TrainState:
+        """The best checkpoint's state, or the best that remains, which is the best from now on."""
+        state, notes = self.checkpoints.restore_best(like)
+        step = int(state.step)
+        if step != self.notes["best_step"]:
+            value = notes["value"] if notes.get("validated") == step else None
+            self.notes.update(best=value, best_step=step)
+        return state
 
     def note_best(self, step: int, value: float) -> bool:
         """Whether this is the best so far; of equals the latest, which has learned longest."""
@@ -94,7 +104,13 @@ def _held(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: x for name, x in flat if name != "train.steps" and not name.startswith("log.")}
 
 
+def identity(config: Mapping[str, Any]) -> str:
+    """A digest of what makes a run this one: its config, but for its length, logging and paths."""
+    held = {name: x for name, x in _held(config).items() if not name.endswith(".path")}
+    return seal(held)["digest"]
+
+
 def finished(workdir: Path, steps: int) -> bool:
     """Whether the run in this folder already has its result, at this many steps."""
     result = workdir / "result.json"
-    return result.exists() and read_json(result).get("steps") == steps
+    return result.exists() and read_sealed(result).get("steps") == steps

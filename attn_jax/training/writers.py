@@ -1,33 +1,13 @@
-"""Writers of a run as it goes: metrics.jsonl, TensorBoard events, lines or a bar."""
+"""Writers of a run as it goes: its metrics, TensorBoard events, lines or a bar."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from attn_jax.devices import is_first
-from attn_jax.records import Row, as_text, read_metrics, write_atomically, writing
+from attn_jax.records import Metrics, Row, as_text, writing
 from attn_jax.training.settings import Settings
-
-
-class Metrics:
-    """A metrics.jsonl: a line per call of the update, numbers only."""
-
-    def __init__(self, path: Path, step: int):
-        """Open for appending, cut back to `step`."""
-        rows = read_metrics(path, step)
-        write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, row: Row) -> None:
-        """Append a row."""
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 class TensorBoard:

@@ -2,7 +2,6 @@
 
 import contextlib
 import runpy
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from absl import app, flags, logging
 
+from experiments import signals
 from tests.tiny import ROOT, as_flags, small_config
 
 
@@ -32,13 +32,11 @@ class Ended(NamedTuple):
 def _own_flags(argv: list[str]) -> Iterator[None]:
     app.define_help_flags()
     before, argv_before, verbosity = set(flags.FLAGS), sys.argv, logging.get_verbosity()
-    terminated = signal.getsignal(signal.SIGTERM)
     sys.argv = argv
     try:
         yield
     finally:
         sys.argv = argv_before
-        signal.signal(signal.SIGTERM, terminated)
         logging.set_verbosity(verbosity)
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
@@ -52,6 +50,8 @@ def run(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # commands set their own
     monkeypatch.setattr(getLogger("asyncio"), "disabled", False)
+    monkeypatch.setattr(signals, "watch", lambda: None)  # it would end the tests
+    monkeypatch.setattr(signals, "leave", sys.exit)
 
     def call(command: str, args: list[str]) -> Ended:
         capsys.readouterr()

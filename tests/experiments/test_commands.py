@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from attn_jax import viz
+from attn_jax.records import write_sealed
 from attn_jax.studies import attention_101, compare, step_time
 from attn_jax.studies.sweep import table
 from experiments.cells import describe_failures, train_all
@@ -173,7 +174,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> list[list[
     """Cells that end at once, with these statuses; returns the command lines they had."""
     lines: list[list[str]] = []
 
-    def train(line: list[str]) -> Process:
+    def train(line: list[str], **_: object) -> Process:
         lines.append(line)
         status = statuses[len(lines) - 1]
         return Process(status)
@@ -234,7 +235,7 @@ def test_cells_at_a_time_write_what_they_say_to_files(
 ):
     started: list[Path] = []
 
-    def train(line: list[str], stdout, stderr) -> Process:
+    def train(line: list[str], stdout, stderr, **_: object) -> Process:
         started.append(Path(stdout.name))
         return Process(0, os.getpid())
 
@@ -263,7 +264,7 @@ def test_cells_end_with_the_command_that_started_them(
         def wait(self) -> None:
             asked.append("wait")
 
-    monkeypatch.setattr(subprocess, "Popen", lambda line: Endless())
+    monkeypatch.setattr(subprocess, "Popen", lambda line, **_: Endless())
     assert run("sweep", [f"--config={cells}", f"--workdir={tmp_path}/s"])[0] == 143
     assert asked == ["terminate", "wait"]
 
@@ -305,7 +306,7 @@ def test_an_argument_of_the_config_reaches_its_cells(
 def test_the_table_of_a_sweep_shows_whatever_its_cells_were_tested_by(tmp_path: Path):
     (tmp_path / "seed=0").mkdir()
     figures = {"test/error_m3": 0.02, "test/error_m3_low": 0.01, "test/error_m3_high": 0.03}
-    (tmp_path / "seed=0" / "result.json").write_text(json.dumps(figures | {"wall_seconds": 7.4}))
+    write_sealed(tmp_path / "seed=0" / "result.json", figures | {"wall_seconds": 7.4})
     assert table(tmp_path, [{"seed": 0}, {"seed": 1}]).splitlines() == [
         "| seed | error_m3 | wall s |",
         "| --- | --- | --- |",

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import Diverged
-from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.guards import check_finite
 from tests.tiny import files, kept, rows, train
 

@@ -1,6 +1,5 @@
 """A run that was cut short goes on as if it had not been."""
 
-import json
 import logging
 import os
 import shutil
@@ -12,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from attn_jax.errors import Stopped, UserError
-from attn_jax.records import read_metrics
+from attn_jax.records import read_json, read_metrics, write_sealed
 from attn_jax.runs.load import load
 from attn_jax.training import loop
 from tests.tiny import WHOLE, cut, files, kept, killed, result, rows, same_state, train
@@ -26,7 +25,7 @@ def same_run(one: Path, other: Path, resumed_from: list[int]) -> None:
     assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
     ours, theirs = result(one), result(other)
     for figures in (ours, theirs):
-        del figures["wall_seconds"], figures["command"]
+        del figures["wall_seconds"], figures["command"], figures["digest"]
     assert ours.pop("resumed_from") == resumed_from
     assert theirs.pop("resumed_from") == []
     assert ours == theirs
@@ -108,7 +107,7 @@ def test_sigterm_saves_where_it_is_and_the_run_goes_on(
     assert kept(tmp_path)[-1] == 8
     assert not (tmp_path / "result.json").exists()
     notes = tmp_path / "checkpoints" / "8" / "notes" / "metadata"
-    notes.write_text(json.dumps({**json.loads(notes.read_text()), "wall_seconds": 5000.0}))
+    write_sealed(notes, {**read_json(notes), "wall_seconds": 5000.0})
     train(config_of(), tmp_path)
     assert result(tmp_path)["wall_seconds"] > 5000  # adds up over interruptions
     same_run(tmp_path, finished, [8])
@@ -138,9 +137,9 @@ def test_other_data_is_refused_by_the_facts_that_differ(
     workdir = shutil.copytree(finished, tmp_path / "run")
     (workdir / "result.json").unlink()
     for path in (workdir / "checkpoints").glob("*/notes/metadata"):
-        notes = json.loads(path.read_text())
+        notes = read_json(path)
         notes["facts"]["num_classes"] += 1
-        path.write_text(json.dumps(notes))
+        write_sealed(path, notes)
     before = files(workdir)
     with pytest.raises(
         UserError, match=r"holds a run of other data: num_classes: 4 there, 3 now\Z"

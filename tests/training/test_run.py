@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import UserError, as_user_errors, pick
 from attn_jax.fields import as_json
 from attn_jax.modules import CORES
-from attn_jax.records import read_json, write_atomically, write_json
+from attn_jax.records import read_json, write_atomically, write_json, write_sealed
 from attn_jax.studies.sweep import cell_name, table
 from attn_jax.systems import system_of
 from attn_jax.training import loop
-from attn_jax.training.checkpoint import Checkpoints
 from attn_jax.training.run import Run, check_workdir, finished
 from attn_jax.training.writers import Progress
 from configs.ram_mnist import get_config
@@ -88,7 +88,7 @@ def test_a_workdir_at_or_below_a_file_is_refused(tmp_path: Path, where: str):
 
 def test_a_run_is_finished_at_the_steps_of_its_result(tmp_path: Path):
     assert not finished(tmp_path, 5)
-    (tmp_path / "result.json").write_text('{"steps": 5}')
+    write_sealed(tmp_path / "result.json", {"steps": 5})
     assert finished(tmp_path, 5)
     assert not finished(tmp_path, 6)
 
@@ -150,7 +150,7 @@ def test_the_table_of_a_sweep_has_a_row_a_cell_and_dashes_for_the_unfinished(tmp
     ends = {"": 0.05, "_low": 0.04, "_high": 0.06125}
     result = {f"test/error_{n}{end}": v for n in names for end, v in ends.items()}
     (tmp_path / "seed=0").mkdir()
-    (tmp_path / "seed=0" / "result.json").write_text(json.dumps({**result, "wall_seconds": 61.7}))
+    write_sealed(tmp_path / "seed=0" / "result.json", {**result, "wall_seconds": 61.7})
     shown = " | ".join(["5.00 [4.00, 6.12]"] * 4)
     assert table(tmp_path, cells).splitlines() == [
         "| mechanism.policy | seed | error_mean | error_m10 | error_random | error_center "

@@ -18,7 +18,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from attn_jax import devices
-from attn_jax.training.checkpoint import Checkpoints
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.training.experiment import Experiment, Learner
 from attn_jax.training.loop import Prefetcher, make_advance
 from attn_jax.training.run import Run

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from attn_jax import cluster
+from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import UserError
-from attn_jax.training.checkpoint import Checkpoints
 from tests.tiny import files, same_state
 
 
