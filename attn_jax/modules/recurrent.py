@@ -1,6 +1,6 @@
 """The recurrence: a core of cells, a step of attention, and its unrolling over time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
@@ -98,8 +98,8 @@ class Step(nn.Module):
 class Unroll(nn.Module):
     """The scan of a step, or of any module like it, over time.
 
-    The parameters are made by one plain step; the scan is `lax.scan` of a pure function over
-    the unbound step.
+    The parameters are made by one plain step. The scan is Flax's, so that the step may be made
+    anywhere: here, in a user's compact method, or in a setup that shares its parts with others.
 
     Attributes:
       step: has `prepare`, `initial` and `__call__`, as `Step` does.
@@ -157,16 +157,19 @@ class Unroll(nn.Module):
             entry, *rest, is_first = jax.tree.map(lambda a: a[0], steps)
             _, trace = step(carry, shared or entry, *rest, jnp.asarray(is_first))
             return carry, jax.tree.map(lambda a: _repeat(a, self.num_steps), trace)
-        unbound, variables = step.unbind()
 
-        def body(carry: PyTree, step_inputs: PyTree) -> tuple[PyTree, PyTree]:
+        def body(step: nn.Module, carry: PyTree, step_inputs: PyTree) -> tuple[PyTree, PyTree]:
             entry, *rest = step_inputs
-            return unbound.apply(variables, carry, shared or entry, *rest)
+            return step(carry, shared or entry, *rest)
 
-        scanned: Callable = jax.checkpoint(body) if self.remat else body
-        carry, trace = jax.lax.scan(
-            scanned, carry, steps, length=self.num_steps, unroll=self.unroll
+        scanned = nn.scan(
+            nn.remat(body) if self.remat else body,
+            variable_broadcast=True,
+            split_rngs={nn.DenyList("params"): True},
+            length=self.num_steps,
+            unroll=self.unroll,
         )
+        carry, trace = scanned(step, carry, steps)
         return carry, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), trace)
 
     def _check_length(self, name: str, sequence: PyTree, axis: int = 1) -> None:
