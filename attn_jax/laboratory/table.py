@@ -8,7 +8,7 @@ from jax import Array
 from attn_jax.baselines import BASELINES, learned_value
 from attn_jax.estimators import MEMBERS, categorical, semi_sampling
 from attn_jax.laboratory.estimates import ChoiceReward, enumeration, rebar
-from attn_jax.laboratory.measure import Estimate, objective_gradient
+from attn_jax.laboratory.measurement import Estimate, objective_gradient
 from attn_jax.laboratory.problems import Problem, choice_problem, point_problem
 from attn_jax.losses import score_function
 from attn_jax.types import Estimator, Key

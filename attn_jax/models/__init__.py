@@ -1,8 +1,8 @@
 """Models: one file for each paper, which only puts modules together."""
 
 from attn_jax.models.classifier import Outputs, RecurrentClassifier
-from attn_jax.models.ram import GlimpseNet, ram
-from attn_jax.models.seq2seq import Seq2Seq, seq2seq
-from attn_jax.models.square import square
+from attn_jax.models.recurrent_attention import GlimpseNet, ram
+from attn_jax.models.sequence_to_sequence import Seq2Seq, seq2seq
+from attn_jax.models.square_of_mechanisms import square
 
 __all__ = ["GlimpseNet", "Outputs", "RecurrentClassifier", "Seq2Seq", "ram", "seq2seq", "square"]

@@ -1,10 +1,10 @@
 """Pure kernels on one example: no parameters, no Flax. Batches come from `jax.vmap`."""
 
 from attn_jax.ops import native, transforms
-from attn_jax.ops.gaussian_grid import gaussian_filters, gaussian_grid
+from attn_jax.ops.filterbank import gaussian_filters, gaussian_grid
 from attn_jax.ops.grids import affine_grid, axis_coordinates, to_pixels
+from attn_jax.ops.homographies import projective_grid
 from attn_jax.ops.members import READS, MakeRead, ReadMember
-from attn_jax.ops.projective import projective_grid
 from attn_jax.ops.reads import affine, check_glimpse, crop, mask, retina, weighted_sum
 from attn_jax.ops.sampling import affine_sample, grid_sample
 from attn_jax.ops.scoring import (
@@ -18,7 +18,7 @@ from attn_jax.ops.scoring import (
     masked_softmax,
     scaled_dot_scores,
 )
-from attn_jax.ops.sparsemax import sparsemax
+from attn_jax.ops.simplex import sparsemax
 from attn_jax.ops.thin_plate import control_grid, thin_plate_spline_grid
 from attn_jax.ops.warps import projective, thin_plate_spline
 

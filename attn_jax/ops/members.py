@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from attn_jax.ops.gaussian_grid import gaussian_grid
+from attn_jax.ops.filterbank import gaussian_grid
 from attn_jax.ops.reads import affine, crop, mask, retina, weighted_sum
 from attn_jax.ops.warps import projective, thin_plate_spline
 from attn_jax.types import Read, Tag

@@ -5,7 +5,7 @@ from jax import Array
 from jaxtyping import Float
 
 from attn_jax.ops.common import Size, pair
-from attn_jax.ops.projective import projective_grid
+from attn_jax.ops.homographies import projective_grid
 from attn_jax.ops.sampling import Fill, grid_sample
 from attn_jax.ops.thin_plate import checked_layout, thin_plate_spline_grid
 from attn_jax.types import Read

@@ -10,7 +10,7 @@ from attn_jax.tasks.classification import (
     probability_right,
     rollouts,
 )
-from attn_jax.tasks.credited import Weights, credited
+from attn_jax.tasks.credit import Weights, credited
 from attn_jax.tasks.metrics import clustered, wilson
 from attn_jax.tasks.transduction import misaligned, sequence_objective, to_go
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Shaped
 from attn_jax.losses import cross_entropy
 from attn_jax.models import Outputs
 from attn_jax.modules import rollout_keys
-from attn_jax.tasks.credited import Weights, credited
+from attn_jax.tasks.credit import Weights, credited
 from attn_jax.types import Baseline, Estimator, Key, PyTree
 
 

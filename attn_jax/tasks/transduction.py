@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Integer
 from attn_jax.losses import cross_entropy
 from attn_jax.models import Outputs
 from attn_jax.tasks.classification import Reward, log_likelihood
-from attn_jax.tasks.credited import Weights, credited
+from attn_jax.tasks.credit import Weights, credited
 from attn_jax.types import Baseline, Estimator, PyTree
 
 
