@@ -24,7 +24,7 @@ from attn_jax.records import read_sealed, seal, write_sealed
 from attn_jax.types import PyTree
 
 _logger = logging.getLogger("attn_jax")
-_HALF = ".orbax-checkpoint-tmp-"  # in the names of orbax's folders before they are complete
+_HALF = ".orbax-checkpoint-tmp"  # in the names of orbax's folders before they are complete
 _GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -79,7 +79,7 @@ class Checkpoints:
     def _delete(self, step: int) -> None:
         folder = self.folder / str(step)
         if devices.is_first() and folder.exists():
-            folder.rename(f"{folder}{_HALF}deleted")  # whole or not at all, should this be killed
+            folder.rename(f"{folder}{_HALF}-deleted")  # whole or not at all, should this be killed
         with _quiet():
             self._manager.delete(step)
         self._sweep()

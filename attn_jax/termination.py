@@ -41,6 +41,7 @@ class PutOff:
         self._came.start()
 
     def _obey(self) -> None:
+        self._asked = True
         signal.signal(signal.SIGTERM, self._before)
         signal.raise_signal(signal.SIGTERM)
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from attn_jax import cluster
 from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import UserError
-from tests.tiny import files, same_state
+from tests.tiny import Killed, files, same_state
 
 
 def state_of(step: int) -> dict:
@@ -26,9 +27,9 @@ def state_of(step: int) -> dict:
 LIKE = jax.tree.map(jax.numpy.zeros_like, state_of(0))
 
 
-def saved(folder: Path, *steps: int, best: int | None = None) -> Checkpoints:
+def saved(folder: Path, *steps: int, best: int | None = None, run: str = "") -> Checkpoints:
     folder.mkdir(exist_ok=True)
-    checkpoints = Checkpoints(folder)
+    checkpoints = Checkpoints(folder, run)
     for step in steps:
         checkpoints.save(step, state_of(step), {"best_step": best, "said": "é"})
     return checkpoints
@@ -85,9 +86,10 @@ def _flip(content: bytes) -> bytes:
     return bytes(byte ^ 0x5A for byte in content)
 
 
-def _another_digest(folder: Path) -> None:
+def _note(folder: Path, **changed: object) -> None:
+    """Change notes, without their digest."""
     notes = folder / "notes" / "metadata"
-    notes.write_text(json.dumps({**json.loads(notes.read_text()), "digest": "0" * 64}))
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), **changed}))
 
 
 DAMAGE = {
@@ -101,7 +103,13 @@ DAMAGE = {
     "notes cut": lambda folder: _each_file(folder / "notes", lambda b: b[: len(b) // 2]),
     "notes no object": lambda folder: (folder / "notes" / "metadata").write_text("[1]"),
     "all of it gone": lambda folder: [shutil.rmtree(folder), folder.mkdir()],
-    "digest differs": _another_digest,
+    "notes a list": lambda folder: (folder / "notes" / "metadata").write_text("[" * 5000),
+    "digest differs": lambda folder: _note(folder, digest="0" * 64),
+    "state's digest differs": lambda folder: _note(folder, state="0" * 64),
+    "best differs": lambda folder: _note(folder, best_step=1),
+    "step differs": lambda folder: _note(folder, step=1),
+    "of another step": lambda folder: [shutil.rmtree(folder),
+                                       shutil.copytree(folder.parent / "1", folder)],
 }  # fmt: skip
 
 
@@ -194,3 +202,90 @@ def test_a_checkpoint_of_other_shapes_is_refused_and_left_alone(tmp_path: Path):
     with pytest.raises(UserError, match=r"step 2 in .* is of a model of other shapes"):
         checkpoints.restore_latest({**LIKE, "weights": np.zeros((5, 3), np.float32)})
     assert files(tmp_path) == before
+
+
+def test_a_checkpoint_of_another_run_is_refused_in_one_line_and_left_alone(tmp_path: Path):
+    saved(tmp_path, 1, 2, run="one")
+    before = files(tmp_path)
+    message = r"\Athe checkpoint of step 2 in \S* is of another run: its config was another\Z"
+    for read in (
+        lambda some: some.restore(2, LIKE),
+        lambda some: some.restore_latest(LIKE),
+        lambda some: some.notes(2),
+        lambda some: some.noted(2, "best_step"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read(Checkpoints(tmp_path, "other"))
+    with pytest.raises(UserError, match=message.replace("2", r"\d")):
+        Checkpoints(tmp_path, "other").restore_best(LIKE)
+    assert files(tmp_path) == before
+
+
+def measured(folder: Path, values: dict[int, float | None], lower: bool = True) -> Checkpoints:
+    """Checkpoints with a validation each, or none, where None."""
+    checkpoints, best, last = Checkpoints(folder), None, {}
+    for step, value in values.items():
+        if value is not None:
+            last = {"validated": step, "value": value}
+            if best is None or (value <= values[best]) == lower:
+                best = step
+        checkpoints.save(step, state_of(step), {**last, "lower": lower, "best_step": best})
+    return checkpoints
+
+
+BEST = {
+    "the best": ({1: 0.1, 2: 0.3, 3: 0.2}, [], True, 1),
+    "the best damaged": ({1: 0.1, 2: 0.3, 3: 0.2}, [1], True, 3),
+    "the best of higher ones": ({1: 0.9, 2: 0.3, 3: 0.2}, [1], False, 2),
+    "the newest damaged as well": ({1: 0.1, 2: 0.3, 3: 0.2}, [1, 3], True, 2),
+    "the newest of equals": ({1: 0.1, 2: 0.3, 3: 0.3}, [1], True, 3),
+    "one that was measured": ({1: 0.1, 2: 0.3, 3: None}, [1], True, 2),
+    "one that is a number": ({1: 0.1, 2: 0.3, 3: float("nan")}, [1], True, 2),
+    "none measured": ({2: None, 3: None}, [], True, 3),
+}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("name", BEST)
+def test_the_best_that_remains_is_taken_and_said_to_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, gone: bool
+):
+    values, bad, lower, expected = BEST[name]
+    measured(tmp_path, values, lower)
+    for step in bad:
+        shutil.rmtree(tmp_path / str(step)) if gone else DAMAGE["state cut"](tmp_path / str(step))
+    with caplog.at_level(logging.WARNING, "attn_jax"):
+        state, _ = Checkpoints(tmp_path).restore_best(LIKE)
+    same_state(state, state_of(expected))
+    said = [r.getMessage() for r in caplog.records if r.name == "attn_jax"]
+    if 1 in bad and not (gone and len(bad) == 2):  # else nobody knows of it any more
+        assert len(said) == 1 and "\n" not in said[0]
+        assert re.search(r"step 1 in \S* is (not there|damaged)", said[0])
+        assert said[0].endswith(f"; taking step {expected}, the best that remains")
+    elif not bad:
+        assert said == []
+
+
+def test_what_a_kill_left_is_swept_when_a_run_goes_on(tmp_path: Path):
+    """A save ends by deleting: a kill before leaves too many, one meanwhile half a checkpoint."""
+    checkpoints = saved(tmp_path, 1, 2, best=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "_keep", lambda *_: None)
+        for step in (3, 4, 5):
+            checkpoints.save(step, state_of(step), {"best_step": 3})
+    (tmp_path / "4.orbax-checkpoint-tmp-deleted").mkdir()
+    found = Checkpoints(tmp_path).restore_latest(LIKE)
+    assert found is not None
+    same_state(found[0], state_of(5))
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["3", "4", "5"]
+
+
+def test_a_kill_while_one_is_deleted_leaves_it_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    saved(tmp_path, 1, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            saved(tmp_path, 3)
+    assert Checkpoints(tmp_path).steps() == [2, 3]

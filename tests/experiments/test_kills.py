@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 
 from attn_jax import viz
-from attn_jax.parts import classification
 from attn_jax.runs.load import load
-from attn_jax.training import loop
 from tests.tiny import (
     ROOT,
     as_flags,
@@ -78,22 +76,6 @@ def test_a_run_that_is_killed_and_terminated_ends_as_one_that_was_not(
     assert {n: v for n, v in ours.items() if n.startswith(("test/", "validation/", "best"))} == {
         n: v for n, v in theirs.items() if n.startswith(("test/", "validation/", "best"))
     }
-
-
-@pytest.mark.parametrize("when", ["before the first update", "while testing"])
-def test_sigterm_outside_of_the_loop_is_one_line_too(
-    run: Run, tiny_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
-):
-    def terminated(*_, **__):
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    before = when.startswith("before")
-    module, name = (loop, "fresh_state") if before else (classification, "measure_all")
-    monkeypatch.setattr(module, name, terminated)
-    status, _, err = run("train", [*tiny_flags, f"--workdir={tmp_path}/run"])
-    line = "the same command begins again, training from its last checkpoint"
-    assert (status, err) == (143, f"stopped: SIGTERM; {line}\n")
-    assert not (tmp_path / "run" / "result.json").exists()
 
 
 @contextlib.contextmanager
