@@ -133,20 +133,24 @@ class Checkpoints:
         self._keep(self.steps()[-2:])
         return found
 
-    def restore_best(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+    def restore_best(self, like: PyTree, best: int | None = None) -> tuple[PyTree, dict[str, Any]]:
         """The best checkpoint, or with a warning the best that remains.
+
+        Args:
+          like: a state of the same shapes.
+          best: its step; by default the one that the newest notes name.
 
         Raises:
           UserError: if none can be read, or one is of another run.
         """
-        ranked = sorted(self.steps(), key=self._rank)
+        steps = self.steps()
+        named = (self.noted(step, "best_step") for step in reversed(steps))
+        best = next((step for step in named if step is not None), None) if best is None else best
+        ranked = sorted(steps, key=lambda step: (step != best, self._rank(step)))
         step, found, damaged = self._first(ranked, like)
-        best = self.noted(max(self.steps()), "best_step")
-        why = [str(error) for error in damaged.values()]
-        if best is not None and best not in self.steps():
-            why.insert(0, f"{self._name(best)} is not there")
-        if why and step != best:
-            _logger.warning("%s; taking step %d, the best that remains", "; ".join(why), step)
+        if best not in (None, step):
+            why = damaged.get(best, f"{self._name(best)} is not there")
+            _logger.warning("%s; taking step %d, the best that remains", why, step)
         return found
 
     def _rank(self, step: int) -> tuple[bool, float, int]:

@@ -56,7 +56,7 @@ class Run(NamedTuple):
 
     def restore_best(self, like: TrainState) -> TrainState:
         """The best checkpoint's state, or the best that remains, which is the best from now on."""
-        state, notes = self.checkpoints.restore_best(like)
+        state, notes = self.checkpoints.restore_best(like, self.notes["best_step"])
         step = int(state.step)
         if step != self.notes["best_step"]:
             value = notes["value"] if notes.get("validated") == step else None
@@ -99,15 +99,18 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
 
 
 def _held(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that a resumed run is held to: all but its length and its logging."""
+    """The fields that a run is held to: all but its length, its logging, and where its data lie.
+
+    Data may be moved: their digest is among the facts.
+    """
+    free = ("train.steps", "data.path")
     flat = flatten(config).items()
-    return {name: x for name, x in flat if name != "train.steps" and not name.startswith("log.")}
+    return {name: x for name, x in flat if name not in free and not name.startswith("log.")}
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """A digest of what makes a run this one: its config, but for its length, logging and paths."""
-    held = {name: x for name, x in _held(config).items() if not name.endswith(".path")}
-    return seal(held)["digest"]
+    """A digest of the fields that a run is held to."""
+    return seal(_held(config))["digest"]
 
 
 def finished(workdir: Path, steps: int) -> bool:

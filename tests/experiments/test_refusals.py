@@ -1,6 +1,7 @@
 """What the user can put right ends in one clear line, exit status 2, and nothing on disk."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -220,3 +221,28 @@ def test_a_missing_optional_package_is_named_with_the_way_to_get_it(
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert re.search(rf"{package.split('.')[0]}.*attn_jax\[experiments\]", done.stderr)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_platform_that_is_not_there(
+    tiny_flags: list[str], finished: Path, jax_cache: Path, tmp_path: Path, command: str
+):
+    args = [*tiny_flags, f"--workdir={tmp_path}/run"]
+    args = [f"--workdir={finished}"] if command == "evaluate" else args
+    line = [sys.executable, "-m", f"experiments.{command}", *args]
+    env = environment(jax_cache, JAX_PLATFORMS="nowhere")
+    done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    start = "error: JAX_PLATFORMS=nowhere: JAX finds no such device here. Unable to initialize"
+    assert done.stderr.startswith(start)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+@pytest.mark.parametrize("content", ["[]", "null", "17", "[" * 5000, "{" * 5000, '{"system": []}'])
+def test_a_file_of_a_run_that_is_no_object(
+    run: Run, finished: Path, tiny_flags: list[str], tmp_path: Path, name: str, content: str
+):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / name).write_text(content)
+    refuses(run, [*tiny_flags, f"--workdir={workdir}"], f"{name} cannot|config", tmp_path)

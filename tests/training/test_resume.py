@@ -14,6 +14,7 @@ from attn_jax.errors import Stopped, UserError
 from attn_jax.records import read_json, read_metrics, write_sealed
 from attn_jax.runs.load import load
 from attn_jax.training import loop
+from attn_jax.training.run import Run
 from tests.tiny import WHOLE, cut, files, kept, killed, result, rows, same_state, train
 
 Config = Callable[..., ConfigDict]
@@ -155,3 +156,96 @@ def test_rows_are_read_up_to_a_step_and_a_half_line_is_left_out(tmp_path: Path, 
     steps = [row["step"] for row in read_metrics(path)]
     assert steps == [4, 8][: content.count("\n")]
     assert [row["step"] for row in read_metrics(path, 4)] == steps[:1]
+
+
+def test_a_second_process_in_the_folder_of_a_run_is_refused_in_one_line(
+    finished: Path, config_of: Config, tmp_path: Path
+):
+    told: list[str] = []
+
+    def second() -> None:
+        before = files(tmp_path)
+        with pytest.raises(UserError) as refused:
+            train(config_of(), tmp_path)
+        told.append(str(refused.value))
+        assert files(tmp_path) == before
+
+    cut(config_of(), tmp_path, 2, second)
+    assert len(told) == 1 and "\n" not in told[0]
+    assert told[0].startswith(f"{tmp_path} is in use by process {os.getpid()} on ")
+    same_run(tmp_path, finished, [])
+    assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_run_whose_best_checkpoint_is_damaged_goes_on_with_the_best_that_remains(
+    finished: Path, config_of: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "result.json").unlink()
+    values = {row["step"]: row["validation/error_mean"] for row in rows(workdir)}
+    best = load(workdir).step
+    for path in (workdir / "checkpoints").glob("*/notes/metadata"):
+        notes = read_json(path)  # of a run whose first validation was its best
+        write_sealed(path, {**notes, "best_step": 4, "best": 0.0})
+    shutil.copytree(workdir / "checkpoints" / "8", workdir / "checkpoints" / "4")
+    for file in (workdir / "checkpoints" / "4" / "state").rglob("*"):
+        if file.is_file():
+            os.truncate(file, file.stat().st_size // 2)
+    if damage == "gone":
+        shutil.rmtree(workdir / "checkpoints" / "4")
+    remaining = min((8, 12), key=lambda step: (values[step], -step))
+    with caplog.at_level(logging.WARNING, "attn_jax"):
+        assert load(workdir).step == remaining == best
+        train(config_of(), workdir)
+    said = [r.getMessage() for r in caplog.records if r.name == "attn_jax"]
+    assert all("of step 4 in" in one and "\n" not in one for one in said)
+    assert all(one.endswith(f"taking step {remaining}, the best that remains") for one in said)
+    assert len(said) == 2  # of load, and of the run
+    assert result(workdir)["best_step"] == remaining
+    assert result(workdir)["validation/error_mean"] == values[remaining]
+    assert result(workdir)["test/error_mean"] == result(finished)["test/error_mean"]
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_left_alone(
+    finished: Path, config_of: Config, tmp_path: Path
+):
+    train(config_of(seed=1, train__steps=8), tmp_path / "other")
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "result.json").unlink()
+    shutil.rmtree(workdir / "checkpoints" / "8")
+    shutil.copytree(tmp_path / "other" / "checkpoints" / "8", workdir / "checkpoints" / "8")
+    before = files(workdir)
+    message = r"\Athe checkpoint of step 8 in \S* is of another run: its config was another\Z"
+    for read in (lambda: train(config_of(), workdir), lambda: load(workdir)):
+        with pytest.raises(UserError, match=message):
+            read()
+    assert files(workdir) == before
+
+
+def test_sigterm_between_the_last_step_and_the_end_of_the_loop_is_not_lost(
+    config_of: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    obeyed: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: obeyed.append(number))
+    monkeypatch.setattr(Run, "save", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(loop, "finish", lambda *_: obeyed.append(0) or tmp_path)
+    try:
+        train(config_of(train__steps=4), tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert obeyed == [signal.SIGTERM, 0]
+
+
+def test_a_damaged_line_of_the_metrics_costs_that_row_alone(
+    finished: Path, config_of: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "result.json").unlink()
+    lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (workdir / "metrics.jsonl").write_text(lines[0] + lines[1][10:] + lines[2])
+    with caplog.at_level(logging.WARNING, "attn_jax"):
+        train(config_of(), workdir)
+    assert (workdir / "metrics.jsonl").read_text() == lines[0] + lines[2]
+    said = [r.getMessage() for r in caplog.records if r.name == "attn_jax"]
+    assert said == [f"line 2 of {workdir}/metrics.jsonl cannot be read; going on without"]
