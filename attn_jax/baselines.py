@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from attn_jax.checks import check_same_shape
 from attn_jax.losses import squared_error
 from attn_jax.types import Baseline, PyTree
 
@@ -32,12 +33,13 @@ def zero() -> Baseline:
 def learned_value() -> Baseline:
     """b_t = v(s_{t-1}), trained by (R_t - b_t)^2  (Mnih et al. 2014, section 3.1).
 
-    `apply` raises ValueError without a value.
+    `apply` raises ValueError without a value [M, B, T].
     """
 
     def apply(state: PyTree, reward: Array, value: Array | None, mask: Array | None) -> _Result:
         if value is None:
             raise ValueError("learned_value needs the model's value [M, B, T]; got None")
+        check_same_shape("value", value, "reward", reward)
         loss = squared_error(value, reward)
         loss = loss if mask is None else loss * mask[None]
         return jax.lax.stop_gradient(value), loss, state

@@ -5,6 +5,7 @@ The estimators and reads that a message names come from `estimators.MEMBERS` and
 
 from typing import get_args
 
+from attn_jax.checks import check_instance
 from attn_jax.estimators import MEMBERS
 from attn_jax.ops import READS
 from attn_jax.types import Estimator, Given, Read, Tag
@@ -14,11 +15,14 @@ def check_fit(estimator: Estimator, read: Read) -> None:
     """Refuse an estimator whose choice the read does not take.
 
     Raises:
+      TypeError: for what is no estimator or no read, such as one that was not called.
       ValueError: naming what is given, what is taken, and the members that fit.
 
     >>> from attn_jax import estimators, ops
     >>> check_fit(estimators.gaussian(0.1), ops.retina(8))
     """
+    check_instance("estimator", estimator, Estimator, "estimators.gaussian(0.1)")
+    check_instance("read", read, Read, "ops.retina(8)")
     if estimator.gives not in get_args(Given):
         raise ValueError(
             f"estimator.gives must be one of {sorted(get_args(Given))}; got {estimator.gives!r}"

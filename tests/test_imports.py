@@ -1,6 +1,8 @@
 """Imports point one way; the library imports with its base dependencies alone."""
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 import tomllib
@@ -15,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 # room -> the rooms that it may import; nothing imports what is not listed
 MAY_IMPORT = {
     "types": set(),
+    "checks": {"types"},
     "errors": set(),
     "fields": {"errors"},
     "records": {"errors"},
@@ -24,16 +27,16 @@ MAY_IMPORT = {
     "cluster": {"errors", "fields", "devices", "termination"},
     "checkpoint": {"types", "errors", "records", "devices", "cluster"},
     "ops": {"types"},
-    "losses": {"types"},
-    "estimators": {"types", "ops", "losses"},
-    "baselines": {"types", "ops", "losses"},
-    "fit": {"types", "ops", "estimators"},
-    "modules": {"types", "ops", "fit"},
+    "losses": {"types", "checks"},
+    "estimators": {"types", "checks", "ops", "losses"},
+    "baselines": {"types", "checks", "ops", "losses"},
+    "fit": {"types", "checks", "ops", "estimators"},
+    "modules": {"types", "checks", "ops", "fit"},
     "models": {"types", "ops", "modules"},
-    "tasks": {"types", "ops", "losses", "modules", "models"},
+    "tasks": {"types", "checks", "ops", "losses", "modules", "models"},
     "data": {"types", "errors", "records", "ops"},
     "viz": {"types", "errors", "records", "ops"},
-    "laboratory": {"types", "ops", "losses", "estimators", "baselines"},
+    "laboratory": {"types", "checks", "ops", "losses", "estimators", "baselines"},
 }
 LIBRARY = set(MAY_IMPORT)
 MAY_IMPORT["training"] = {
@@ -56,6 +59,7 @@ MAY_IMPORT["yardsticks"] = LIBRARY - {"fields", "devices", "cluster", "checkpoin
 BASE = {"jax", "flax", "optax", "numpy", "jaxtyping"}
 WITHOUT_FLAX = (
     "types",
+    "checks",
     "errors",
     "fields",
     "ops",
@@ -103,9 +107,11 @@ PUBLIC = [
     "check_fit",
     "control_grid",
     "crop",
+    "data",
     "estimators",
     "gaussian_grid",
     "grid_sample",
+    "laboratory",
     "load",
     "losses",
     "models",
@@ -114,10 +120,12 @@ PUBLIC = [
     "projective",
     "projective_grid",
     "retina",
+    "tasks",
     "thin_plate_spline",
     "thin_plate_spline_grid",
     "transforms",
     "types",
+    "viz",
 ]
 
 
@@ -283,7 +291,7 @@ def blocked(code):
 
 
 def test_the_library_imports_without_any_extra():
-    names = ", ".join(f"attn_jax.{room}" for room in ("tasks", *PUBLIC_MODULES))
+    names = ", ".join(f"attn_jax.{room}" for room in PUBLIC_MODULES)
     done = blocked(f"import {names}\nprint(attn_jax.ops.retina(8).takes)")
     assert (done.returncode, done.stdout) == (0, "point\n"), done.stderr
 
@@ -313,6 +321,52 @@ def test_every_name_of_a_room_resolves(room):
     assert len(module.__all__) == len(set(module.__all__))  # ruff sorts it
     for name in module.__all__:
         assert getattr(module, name) is not None
+
+
+def test_rooms_are_attributes_of_the_package_before_they_are_imported():
+    code = """
+import sys, types, attn_jax
+lazy = ["data", "laboratory", "tasks", "viz"]
+print([name for name in lazy if f"attn_jax.{name}" in sys.modules or name not in dir(attn_jax)])
+print([isinstance(getattr(attn_jax, name), types.ModuleType) for name in lazy])
+print(hasattr(attn_jax, "vis"), {"matplotlib", "PIL", "orbax"} & {*sys.modules})
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n[True, True, True, True]\nFalse set()\n", done.stderr
+
+
+def shadowed(package):
+    """Modules anywhere in a package whose name there is something else: a function beside them."""
+    names = [one.name for one in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+    for name in names:
+        importlib.import_module(name)
+    homes = [(name, *name.rpartition(".")[::2]) for name in names]
+    return [name for name, home, last in homes
+            if getattr(importlib.import_module(home), last) is not sys.modules[name]]  # fmt: skip
+
+
+def test_no_name_is_both_a_function_and_a_module():
+    assert shadowed(attn_jax) == []
+
+
+def test_a_name_that_is_both_is_found(monkeypatch):
+    monkeypatch.setattr(attn_jax.tasks, "metrics", max)
+    assert shadowed(attn_jax) == ["attn_jax.tasks.metrics"]
+
+
+WITHOUT = {
+    "orbax": "attn_jax.load('runs/a')",
+    "matplotlib": "attn_jax.viz.learning_curves([])",
+    "PIL": "attn_jax.viz.rollout_gif(*[None] * 3, sizes=(1,))",
+}
+
+
+@pytest.mark.parametrize("package", WITHOUT)
+def test_a_missing_extra_is_named(package):
+    code = f"import sys; sys.modules[{package!r}] = None; import attn_jax; {WITHOUT[package]}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    line = f"ModuleNotFoundError: No module named {package!r}; pip install 'attn_jax[experiments]'"
+    assert done.stderr.splitlines()[-1] == line
 
 
 def test_the_version_is_the_projects():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from attn_jax.checks import check_keys
 from attn_jax.losses import no_credit
 from attn_jax.ops import masked_log_softmax, masked_softmax
 from attn_jax.types import Credit, Estimator, Given, Key, PyTree, Selection
@@ -29,10 +30,12 @@ def require_key(name: str, key: Key | None) -> Key:
     """Return the key.
 
     Raises:
-      ValueError: if there is none, naming the estimator that samples.
+      ValueError: if there is none, or more than one, naming the estimator that samples.
+      TypeError: if it is no key.
     """
     if key is None:
         raise ValueError(f"{name} samples, so it needs a key; got None")
+    check_keys(f"the key of {name}", key, ())
     return key
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from attn_jax.checks import check_keys
 from attn_jax.ops import masked_log_softmax, masked_softmax
 from attn_jax.types import Key
 
@@ -63,9 +64,11 @@ def rebar(
 
     Raises:
       ValueError: if tau is not positive.
+      ValueError, TypeError: for what is not one key.
 
     Reference: Tucker et al. 2017; Grathwohl et al. 2018 for z~ of a categorical.
     """
+    check_keys("key", key, ())
     if not tau > 0:
         raise ValueError(f"tau must be positive; got {tau:g}")
     uniform_z, uniform_b = jax.random.uniform(key, (2, scores.size), minval=_TINY)

@@ -2,11 +2,12 @@
 
 from attn_jax.losses.credit import no_credit, score_function
 from attn_jax.losses.regularisers import doubly_stochastic
-from attn_jax.losses.sequences import cross_entropy, squared_error
+from attn_jax.losses.sequences import cross_entropy, is_class, squared_error
 
 __all__ = [
     "cross_entropy",
     "doubly_stochastic",
+    "is_class",
     "no_credit",
     "score_function",
     "squared_error",

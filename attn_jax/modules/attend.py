@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 from jax import Array
 
+from attn_jax.checks import check_channels_last, check_keys
 from attn_jax.fit import check_fit
 from attn_jax.types import Estimator, Key, PyTree, Read, Selection
 
@@ -34,6 +35,7 @@ class Attend(nn.Module):
       start: makes the first choice of a rollout; None: `estimator` makes it too.
 
     Raises:
+      TypeError: for what is no estimator or no read.
       ValueError: if the read does not take what an estimator gives.
     """
 
@@ -49,7 +51,13 @@ class Attend(nn.Module):
         super().__post_init__()
 
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
-        """Precompute the part of f_att that depends on x alone."""
+        """Precompute the part of f_att that depends on x alone.
+
+        Raises:
+          ValueError: for images with their channels first.
+        """
+        if self.read.takes != "weights":
+            check_channels_last("x", x.shape)
         propose: Any = self.propose
         return Memory(x, propose.prepare(x), mask)
 
@@ -66,7 +74,12 @@ class Attend(nn.Module):
 
         Returns:
           The glimpse x'_t [B, ...], and the selection, leaves [B, ...].
+
+        Raises:
+          ValueError, TypeError: for what are not keys [B].
         """
+        if keys is not None:
+            check_keys("keys", keys, memory.x.shape[:1], strict=False)
         proposal = self.propose(memory, s)
         choose = jax.vmap(self.estimator.choose)
         if self.start is None:

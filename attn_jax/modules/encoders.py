@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from attn_jax.checks import check_channels_last
 from attn_jax.modules.layers import relu_layers
 from attn_jax.ops import axis_coordinates
 from attn_jax.types import PyTree
@@ -28,6 +29,7 @@ class ConvMap(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        check_channels_last("x", x.shape)
         for i, width in enumerate(self.features, start=1):
             x = _windows(x)
             if self.coordinates and i == len(self.features):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from attn_jax.checks import check_count
 from attn_jax.modules.layers import View, relu_layers
 
 
@@ -23,6 +24,10 @@ class Classifier(nn.Module):
     num_classes: int
     hidden: Sequence[int] = ()
     dtype: Any = None
+
+    def __post_init__(self) -> None:
+        check_count("num_classes", self.num_classes)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, s: Array) -> Array:

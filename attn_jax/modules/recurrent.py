@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from attn_jax.checks import check_count, check_ids, check_keys
 from attn_jax.modules.attend import Attend, Memory
 from attn_jax.types import Key, PyTree, Trace
 
@@ -117,6 +118,13 @@ class Unroll(nn.Module):
     remat: bool = False
     unroll: int = 1
 
+    def __post_init__(self) -> None:
+        check_count("num_steps", self.num_steps)
+        check_count("unroll", self.unroll)
+        if self.x_axis not in (None, 1):
+            raise ValueError(f"x_axis must be None or 1; got {self.x_axis!r}")
+        super().__post_init__()
+
     def prepare(self, x: Array, mask: Array | None = None) -> Memory:
         """Compute what depends on x alone, once for all rollouts."""
         if self.x_axis is not None:
@@ -143,9 +151,11 @@ class Unroll(nn.Module):
           The carry, and the second results of the steps (of `Step`, traces), leaves [B, T, ...].
 
         Raises:
-          ValueError: if keys or inputs are of another length than T.
+          ValueError: if keys or inputs are of another length than T, or keys of another batch.
+          TypeError: for what are no keys.
         """
-        self._check_length("keys", keys)
+        if keys is not None:
+            check_keys("keys", keys, (memory.x.shape[0], self.num_steps), strict=False)
         self._check_length("inputs", inputs)
         step: Any = self.step
         # A constant: where all steps are in one iteration, XLA folds the choice of start or not.
@@ -199,7 +209,13 @@ def rollout_keys(key: Key, ids: Array, num_steps: int, rollout: int | Array = 0)
       ids: [B], an integer that names each example.
       num_steps: T.
       rollout: m, the index of the Monte-Carlo rollout.
+
+    Raises:
+      ValueError, TypeError: for what are not one key, whole numbers [B] and a number of steps.
     """
+    check_keys("key", key, ())
+    check_ids("ids", ids)
+    check_count("num_steps", num_steps)
 
     def of_example(example: Array) -> Key:
         of_rollout = jax.random.fold_in(jax.random.fold_in(key, example), rollout)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, Shaped
 
-from attn_jax.losses import cross_entropy
+from attn_jax.checks import check_count, check_ids, check_keys, check_labels
+from attn_jax.losses import cross_entropy, is_class
 from attn_jax.models import Outputs
 from attn_jax.modules import rollout_keys
-from attn_jax.tasks.credit import Weights, credited
+from attn_jax.tasks.credit import Weights, check_rollouts, credited
 from attn_jax.types import Baseline, Estimator, Key, PyTree
 
 
@@ -23,13 +24,19 @@ class Reward(Protocol):
 
 
 def is_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
-    """R = 1 if the likeliest class is the right one, else 0  (Mnih et al. 2014, section 3.1)."""
+    """R = 1 if the likeliest class is the right one, else 0  (Mnih et al. 2014, section 3.1).
+
+    Raises:
+      ValueError, TypeError: for labels that `losses.cross_entropy` refuses.
+    """
+    check_labels("labels", labels, logits.shape[:-1], logits.shape[-1])
     return (logits.argmax(-1) == labels).astype(jnp.float32)
 
 
 def probability_right(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
-    """R = p(y), the mean of `is_right` if the class were drawn from p."""
-    return jnp.exp(-cross_entropy(logits, labels))
+    """R = p(y), the mean of `is_right` if the class were drawn from p; 0 of what is no class."""
+    p = jnp.exp(-cross_entropy(logits, labels))
+    return jnp.where(is_class(labels, logits.shape[-1]), p, 0.0)
 
 
 def log_likelihood(logits: Float[Array, "*n C"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
@@ -69,7 +76,13 @@ def rollouts(
 
     Returns:
       The outputs, leaves [M, B, T, ...].
+
+    Raises:
+      ValueError, TypeError: for what are not one key, ids [B] and a count of at least 1.
     """
+    check_keys("key", key, ())
+    check_ids("ids", ids, x.shape[0])
+    check_count("count", count)
     memory = model.apply(variables, x, method="prepare")
 
     def one(m: Array) -> Outputs:
@@ -112,8 +125,15 @@ def objective(
       The loss, its terms and figures by name ("error" is the fraction of rollouts whose class is
       wrong, in [0, 1]), and the new baseline state.
 
+    Raises:
+      ValueError: for outputs that are not of `rollouts`, and labels that are not [B] or outside the
+        classes; those under `jax.jit` as `losses.cross_entropy` says.
+      TypeError: for labels that are not whole numbers.
+
     Reference: Mnih et al. 2014, section 3.1.
     """
+    check_rollouts(outputs)
+    check_labels("labels", labels, outputs.logits.shape[1:2], outputs.logits.shape[-1], "[B]")
 
     def rewarded(logits: Array) -> Array:
         right = reward(logits, jnp.broadcast_to(labels, logits.shape[:2]))

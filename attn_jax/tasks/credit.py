@@ -23,6 +23,19 @@ class Weights(NamedTuple):
     entropy: float = 0.0
 
 
+def check_rollouts(outputs: Outputs) -> None:
+    """Refuse outputs of one rollout, which have no axis M.
+
+    Raises:
+      ValueError: naming the shape of the logits.
+    """
+    if outputs.logits.ndim != 4:
+        raise ValueError(
+            "outputs must have leaves [M, B, T, ...], as tasks.rollouts gives them; "
+            f"got logits {list(outputs.logits.shape)}"
+        )
+
+
 def credited(
     outputs: Outputs,
     rewards: Float[Array, "M B T"],

@@ -6,10 +6,11 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int, Integer
 
+from attn_jax.checks import check_labels
 from attn_jax.losses import cross_entropy
 from attn_jax.models import Outputs
 from attn_jax.tasks.classification import Reward, log_likelihood
-from attn_jax.tasks.credit import Weights, credited
+from attn_jax.tasks.credit import Weights, check_rollouts, credited
 from attn_jax.types import Baseline, Estimator, PyTree
 
 
@@ -53,8 +54,14 @@ def sequence_objective(
       The loss, its terms and figures by name ("error" is the fraction of texts that are not
       exactly right, in [0, 1]), and the new baseline state.
 
+    Raises:
+      ValueError, TypeError: for outputs that are not of `rollouts`, and targets that are not whole
+        numbers [B, T] among the tokens.
+
     Reference: Xu et al. 2015, section 4.1.
     """
+    check_rollouts(outputs)
+    check_labels("targets", targets, outputs.logits.shape[1:3], outputs.logits.shape[-1], "[B, T]")
 
     def rewarded(logits: Array) -> Array:
         wanted = jnp.broadcast_to(targets, logits.shape[:3])
@@ -88,9 +95,15 @@ def misaligned(
     Returns:
       (outside, counted): which tokens' items lie outside, and which tokens have a span.
 
+    Raises:
+      ValueError: for spans that are not [N, T, 2] beside weights [N, T, L].
+
     >>> misaligned(np.eye(3)[None], np.array([[[0, 1], [2, 3], [0, 0]]]))[0].tolist()
     [[False, True, False]]
     """
+    if where.ndim != 3 or spans.shape != (*where.shape[:2], 2):
+        shapes = f"{list(where.shape)} and {list(spans.shape)}"
+        raise ValueError(f"where and spans must be [N, T, L] and [N, T, 2]; got {shapes}")
     start, end = spans[..., 0], spans[..., 1]
     place = where.argmax(-1)
     counted = end > start

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from attn_jax.errors import check_installed
 from attn_jax.viz import draw
 from attn_jax.viz.checks import check_shapes, check_sizes
 from attn_jax.viz.paths import draw_path
@@ -44,7 +45,9 @@ def rollout_gif(
 
     Raises:
       ValueError: naming the argument whose shape is wrong.
+      ModuleNotFoundError: without the extra `attn_jax[experiments]`.
     """
+    check_installed("matplotlib", "PIL")
     lengths = check_shapes(
         image=(image, "H W C"), locations=(locations, "T 2"), glimpses=(glimpses, "T k g g C")
     )

@@ -278,7 +278,7 @@ def test_an_estimator_or_a_start_that_gives_no_points_is_refused(misfit: dict):
 @pytest.mark.parametrize("length", [T - 1, T + 1])
 def test_keys_of_another_length_are_refused(length: int):
     keys = rollout_keys(KEY, IDS, length)
-    message = rf"keys must have {T} steps on axis 1; got shape \({B}, {length}\)"
+    message = rf"keys must be PRNG keys \[{B}, {T}\]; got PRNG keys \[{B}, {length}\]"
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(small_ram().init, KEY, images(SIZE, SIZE, 1), keys)
 
