@@ -18,6 +18,7 @@ Coordinates are (x, y), x along the width, in [-1, 1]; the first row is at y = -
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
+from jax.typing import ArrayLike
 
 Key = Any  # a typed PRNG key, or an array of them
 PyTree = Any
@@ -88,7 +89,7 @@ class Estimator(NamedTuple):
 class ReadApply(Protocol):
     """Reads one example x at `where`, and gives the glimpse x'."""
 
-    def __call__(self, x: Array, where: PyTree, /) -> Array: ...
+    def __call__(self, x: ArrayLike, where: PyTree, /) -> Array: ...
 
 
 class Read(NamedTuple):
@@ -101,6 +102,10 @@ class Read(NamedTuple):
 
     apply: ReadApply
     takes: Tag
+
+    def __call__(self, x: ArrayLike, where: PyTree, /) -> Array:
+        """Read one example: `apply`."""
+        return self.apply(x, where)
 
 
 @runtime_checkable

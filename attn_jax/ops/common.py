@@ -1,5 +1,6 @@
 """Checks and conversions of arguments that several kernels share."""
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
+
+from attn_jax.types import Read, ReadApply, Tag
 
 Size = int | tuple[int, int]
 
@@ -28,6 +31,20 @@ def pair(size: Size) -> tuple[int, int]:
     return int(both[0]), int(both[1])
 
 
+def read_of(apply: ReadApply, takes: Tag) -> Read:
+    """Make a read of a kernel on arrays; it takes what `jnp.asarray` takes, lists among it."""
+    return Read(lambda x, where: apply(jnp.asarray(x), jnp.asarray(where)), takes)
+
+
+def promoted(*dtypes: DTypeLike) -> jnp.dtype:
+    """The dtype in which to compute with several, at least float32.
+
+    It is the same where JAX is told to refuse operations of different dtypes.
+    """
+    with jax.numpy_dtype_promotion("standard"):
+        return functools.reduce(jnp.promote_types, dtypes, jnp.dtype(jnp.float32))
+
+
 def widened(name: str, x: ArrayLike) -> Array:
     """Convert x to the dtype in which coordinates and sums are computed: at least float32.
 
@@ -40,7 +57,7 @@ def widened(name: str, x: ArrayLike) -> Array:
     """
     array = jnp.asarray(x)
     check_floating(name, array)
-    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+    return array.astype(promoted(array.dtype))
 
 
 def check_floating(name: str, array: Array) -> None:
@@ -51,6 +68,25 @@ def check_floating(name: str, array: Array) -> None:
     """
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"{name} must be floating point; got {array.dtype}")
+
+
+def check_extent(size: int, dtype: DTypeLike) -> None:
+    """Refuse an axis whose pixels cannot all be counted: in float32 it has at most 2^24.
+
+    Args:
+      size: of the axis, in pixels.
+      dtype: in which places are computed.
+
+    Raises:
+      ValueError: if it is longer.
+    """
+    counted = 2 ** (jnp.finfo(dtype).nmant + 1)
+    most = min(counted, 2**31 - 8)  # pixels are numbered in int32, also some outside
+    if size > most:
+        raise ValueError(
+            f"an axis may have at most {most} pixels where places are computed in "
+            f"{jnp.dtype(dtype)}; got {size}"
+        )
 
 
 def shape_of(x: ArrayLike) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.common import shape_of, widened
+from attn_jax.ops.common import check_extent, read_of, shape_of, widened
 from attn_jax.types import Read
 
 # exp(30) still fits float32, and the places it gives are far outside any image.
@@ -43,17 +43,19 @@ def gaussian_filters(
     if samples < 1:
         raise ValueError(f"samples must be at least 1; got {samples}")
     clipped = jnp.clip(widened("where", where), -_LIMIT, _LIMIT)
-    g_x, g_y, log_variance, log_delta, log_gamma = clipped
+    g, (log_variance, log_delta, log_gamma) = clipped[:2], clipped[2:]
+    g_x, g_y = jnp.where(jnp.isnan(g), -1, g)
     stride = (max(image) - 1) / max(samples - 1, 1) * jnp.exp(log_delta)
-    offsets = (jnp.arange(samples) - (samples - 1) / 2) * stride
+    offsets = (jnp.arange(samples, dtype=stride.dtype) - (samples - 1) / 2) * stride
     precision = jnp.exp(-log_variance)
 
     def filters(g: Array, size: int) -> Array:
+        check_extent(size, g.dtype)
         middles = ((size + 1) * (g + 1) - 2) / 2 + offsets  # counted from 0
         # From the pixel c nearest to mu: (a - mu)^2 = (a - c) (a - c - 2 (mu - c)) + (mu - c)^2.
         # The last term is in Z too; without it a filter far outside still sums to 1.
         nearest = jnp.round(jnp.clip(middles, 0, size - 1))[:, None]
-        steps = jnp.arange(size)[None] - nearest
+        steps = jnp.arange(size, dtype=nearest.dtype)[None] - nearest
         square = steps * (steps - 2 * (middles[:, None] - nearest))
         weights = jnp.exp(-square * precision / 2)
         return weights / weights.sum(1, keepdims=True)
@@ -91,4 +93,4 @@ def gaussian_grid(size: int) -> Read:
         glimpse = jnp.einsum("iWC,jW->ijC", strips, columns, precision=exact)
         return (gamma * glimpse).astype(image.dtype)
 
-    return Read(apply, "gaussian_grid")
+    return read_of(apply, "gaussian_grid")

@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from attn_jax.ops.common import shape_of, widened
+from attn_jax.ops.common import check_extent, shape_of, widened
 
 
 def to_pixels(coordinate: Array, size: int, align_corners: bool = False) -> Array:
@@ -19,9 +19,13 @@ def to_pixels(coordinate: Array, size: int, align_corners: bool = False) -> Arra
     With align_corners=False it is ((x + 1) size - 1) / 2, so that +-1 are the outer edges of the
     border pixels; with True it is (x + 1) (size - 1) / 2, so that they are their centres.
 
+    Raises:
+      ValueError: if the axis has more pixels than the coordinate's dtype can count.
+
     >>> to_pixels(jnp.array([-1.0, 0.0, 1.0]), 4).tolist()
     [-0.5, 1.5, 3.5]
     """
+    check_extent(size, coordinate.dtype)
     if align_corners:
         return (coordinate + 1) * ((size - 1) / 2)
     return ((coordinate + 1) * size - 1) / 2

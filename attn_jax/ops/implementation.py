@@ -14,12 +14,12 @@ _DEFAULT = "ATTN_JAX_IMPLEMENTATION"  # environment variable, read where the arg
 def use_native(implementation: str | None, mode: str, padding: str, image: Array) -> bool:
     """Whether native code is to sample an image.
 
-    With None it does if its library has been built; if not, the library is built in the background
-    for a later run.
+    With None it does if its library was built before this process first asked; if not, the library
+    is built in the background for a later run.
 
     Raises:
       ValueError: for an unknown name, or for "native" with arguments that it does not support.
-      RuntimeError: for "native" without a C++ compiler.
+      RuntimeError: for "native" where it cannot be built or loaded.
     """
     chosen = implementation or os.environ.get(_DEFAULT) or None
     if chosen not in _NAMES:
@@ -36,7 +36,4 @@ def use_native(implementation: str | None, mode: str, padding: str, image: Array
     if chosen == "native":
         native.build()
         return True
-    if native.available():
-        return True
-    native.build_in_background()
-    return False
+    return native.preferred()

@@ -29,11 +29,13 @@ class Kernel(NamedTuple):
       weights: t [n] -> K weights [n], of the pixels floor - K/2 + 1, ..., floor + K/2; None for the
         single nearest pixel.
       volumes: whether it also samples volumes.
+      taylor: whether `jax.experimental.jet` has the weights' Taylor coefficients.
     """
 
     taps: int
     weights: TapWeights | None
     volumes: bool
+    taylor: bool = True
 
     @property
     def half(self) -> int:
@@ -81,7 +83,7 @@ KERNELS: Mapping[str, Kernel] = {
     "nearest": Kernel(1, None, True),
     "bilinear": Kernel(2, _hat, True),
     "bicubic": Kernel(4, _cubic, False),
-    "lanczos3": Kernel(6, _lanczos3, False),
+    "lanczos3": Kernel(6, _lanczos3, False, taylor=False),
 }
 
 

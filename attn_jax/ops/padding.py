@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from attn_jax.ops.grids import to_pixels
 from attn_jax.ops.kernels import Kernel
@@ -19,6 +19,8 @@ PADDINGS: Mapping[str, str | None] = {
     "wrap": "wrap",
     "constant": "constant",
 }
+# A coordinate from which no kernel reaches the image, however few pixels that has.
+_FAR = 16.0
 _REFLECTION = {False: "symmetric", True: "reflect"}
 
 
@@ -54,21 +56,19 @@ class Boundary(NamedTuple):
         border, so does an infinity, also one that is finite before it is in pixels. Derivatives at
         these places are 0.
         """
-        pixel = to_pixels(coordinate, size, self.align_corners)
-        unbounded = self.padding in ("reflection", "wrap")
-        if not unbounded:  # on an axis of one aligned pixel, infinity times 0 pixels is NaN
-            pixel = jnp.where(jnp.isinf(coordinate), coordinate, pixel)
-        invalid = ~jnp.isfinite(pixel) if unbounded else jnp.isnan(pixel)
-        pixel = jnp.where(invalid, 0.0 if self.align_corners else -0.5, pixel)
         low, high = self.bounds(size)
-        if self.padding == "wrap":
-            pixel = _modulo(pixel, size)
-        if self.padding == "reflection":
-            pixel = self._reflect(pixel, size)
-        if self.padding != "wrap":
-            # Its derivative is 0 on the bounds themselves too, as PyTorch's is.
-            pixel = lax.clamp(jnp.asarray(low, pixel.dtype), pixel, jnp.asarray(high, pixel.dtype))
-        return pixel
+        if self.padding in ("reflection", "wrap"):
+            # What is not finite is replaced before it is computed with.
+            limit = float(jnp.finfo(coordinate.dtype).max) / (2 * size)
+            known = jnp.where(jnp.abs(coordinate) < limit, coordinate, -1)
+            pixel = to_pixels(known, size, self.align_corners)
+            return _modulo(pixel, size) if self.padding == "wrap" else self._reflect(pixel, size)
+        known = jnp.where(jnp.isnan(coordinate), -1, _held(coordinate, -_FAR, _FAR))
+        pixel = _held(to_pixels(known, size, self.align_corners), low, high)
+        if size > 1 or not self.align_corners:
+            return pixel
+        # On an axis of one aligned pixel, infinity times 0 pixels is outside all the same.
+        return jnp.where(jnp.isinf(coordinate), jnp.where(coordinate > 0, high, low), pixel)
 
     def _reflect(self, pixel: Array, size: int) -> Array:
         low = 0.0 if self.align_corners else -0.5
@@ -76,7 +76,7 @@ class Boundary(NamedTuple):
         if span == 0:
             return jnp.zeros_like(pixel)
         beyond = _modulo(jnp.abs(pixel - low), 2 * span)
-        return low + jnp.minimum(beyond, 2 * span - beyond)
+        return _held(low + jnp.minimum(beyond, 2 * span - beyond), *self.bounds(size))
 
     def margins(self, size: int) -> tuple[int, int]:
         """How many pixels before and after an axis the taps of bounded places can reach."""
@@ -92,9 +92,9 @@ class Boundary(NamedTuple):
         The mask is None where every tap reads a pixel of the image.
         """
         if self._filled:
-            return jnp.clip(tap, 0, size - 1), (tap >= 0) & (tap < size)
+            return _held(tap, 0, size - 1), (tap >= 0) & (tap < size)
         if self.padding == "border" or (self.padding == "reflection" and self.kernel.taps <= 2):
-            return jnp.clip(tap, 0, size - 1), None
+            return _held(tap, 0, size - 1), None
         before, after = self.margins(size)
         table = np.pad(np.arange(size, dtype=np.int32), (before, after), mode=self._numpy_mode)
         return jnp.asarray(table)[tap + before], None
@@ -115,6 +115,11 @@ class Boundary(NamedTuple):
     @property
     def _numpy_mode(self) -> str:
         return PADDINGS[self.padding] or _REFLECTION[self.align_corners]
+
+
+def _held(x: Array, low: float, high: float) -> Array:
+    """Hold x at two bounds; the derivative is 0 on the bounds themselves too, as PyTorch's is."""
+    return jnp.where(x > low, jnp.where(x < high, x, high), low)
 
 
 def _modulo(x: Array, period: int) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.common import Size, pair, widened
+from attn_jax.ops.common import Size, pair, read_of, widened
 from attn_jax.ops.grids import to_pixels
 from attn_jax.ops.sampling import Fill, affine_sample
 from attn_jax.types import Read
@@ -31,7 +31,7 @@ def weighted_sum() -> Read:
         out = jnp.tensordot(where.astype(wide.dtype), wide, axes=where.ndim)
         return out.astype(x.dtype)
 
-    return Read(apply, "weights")
+    return read_of(apply, "weights")
 
 
 def mask() -> Read:
@@ -45,9 +45,10 @@ def mask() -> Read:
         _check_leading(x, where)
         wide = widened("x", x)
         weights = where.astype(wide.dtype).reshape(where.shape + (1,) * (x.ndim - where.ndim))
+        wide = jnp.where((weights == 0) & ~jnp.isfinite(wide), 0, wide)  # 0 times it is NaN
         return (weights * wide).astype(x.dtype)
 
-    return Read(apply, "weights")
+    return read_of(apply, "weights")
 
 
 def _check_leading(x: Array, where: Array) -> None:
@@ -91,7 +92,7 @@ def retina(size: Size, scales: int = 1, ratio: float = 2.0, *, unit: float | Non
         if where.shape != (2,):
             raise ValueError(f"a location must be (x, y), of shape (2,); got {where.shape}")
         wide = widened("image", image)
-        x, y = where.astype(wide.dtype)
+        x, y = jnp.where(jnp.isnan(where), -1, where).astype(wide.dtype)
         rows = _windows(y, height, image.shape[0], factors, unit)
         columns = _windows(x, width, image.shape[1], factors, unit)
         # Two products, rows first: one einsum of three takes twice as long on a CPU. At less
@@ -101,7 +102,7 @@ def retina(size: Size, scales: int = 1, ratio: float = 2.0, *, unit: float | Non
         patches = jnp.einsum("khWC,kwW->khwC", strips, columns, precision=exact)
         return patches.astype(image.dtype)
 
-    return Read(apply, "point")
+    return read_of(apply, "point")
 
 
 def _windows(
@@ -110,8 +111,8 @@ def _windows(
     """The weights of an axis's n = `size` pixels in the g windows of each of k scales."""
     middle = to_pixels(centre if unit is None else centre * (2 * unit / size), size)
     r = jnp.array(factors, middle.dtype)[:, None, None]
-    offsets = (jnp.arange(samples) - (samples - 1) / 2)[None, :, None]
-    distance = jnp.abs(jnp.arange(size)[None, None] - middle - r * offsets)
+    offsets = (jnp.arange(samples, dtype=r.dtype) - (samples - 1) / 2)[None, :, None]
+    distance = jnp.abs(jnp.arange(size, dtype=r.dtype)[None, None] - middle - r * offsets)
     return jnp.clip((r + 1) / 2 - distance, 0, 1) / r
 
 
@@ -145,7 +146,7 @@ def crop(size: Size, *, unit: float | None = None) -> Read:
     (3, 5, 1)
     """
     one_scale = retina(size, unit=unit)
-    return Read(lambda image, where: one_scale.apply(image, where)[0], "point")
+    return read_of(lambda image, where: one_scale.apply(image, where)[0], "point")
 
 
 def affine(
@@ -180,4 +181,4 @@ def affine(
             implementation=implementation,
         )  # fmt: skip
 
-    return Read(apply, "theta")
+    return read_of(apply, "theta")

@@ -7,7 +7,7 @@ from jax import Array
 from jaxtyping import Float
 
 from attn_jax.ops import native, xla
-from attn_jax.ops.common import check_floating
+from attn_jax.ops.common import check_floating, promoted
 from attn_jax.ops.grids import affine_grid, checked_theta
 from attn_jax.ops.implementation import use_native
 from attn_jax.ops.kernels import KERNELS
@@ -175,5 +175,5 @@ def _with_fill(image: Array, where: Array, padding: str, fill: object) -> tuple[
         raise ValueError(f"fill must be a scalar or [C] = ({channels},); got shape {array.shape}")
     if not is_number:
         check_floating("fill", array)
-    wide = jnp.promote_types(jnp.promote_types(image.dtype, where.dtype), jnp.float32)
+    wide = promoted(image.dtype, where.dtype)
     return where.astype(wide), array.astype(wide)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
+from attn_jax.ops.common import promoted
+
 
 def additive_scores(
     keys: Float[Array, "*L A"], query: Float[Array, "A"], v: Float[Array, "A"]
@@ -98,7 +100,7 @@ def _shifted(scores: Array) -> tuple[Array, Array]:
     Scores are in at least float32. A NaN does not count as masked, so that it shows in the result.
     """
     check_places(scores)
-    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    scores = scores.astype(promoted(scores.dtype))
     allowed = scores != -jnp.inf
     top = jnp.max(scores, initial=-jnp.inf)
     top = jax.lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from attn_jax.ops.common import promoted
 from attn_jax.ops.scoring import check_places
 
 
@@ -29,7 +30,7 @@ def sparsemax(scores: Float[Array, "*L"]) -> Float[Array, "*L"]:
     [0.75, 0.25, 0.0]
     """
     check_places(scores)
-    return _project(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)))
+    return _project(scores.astype(promoted(scores.dtype)))
 
 
 @jax.custom_jvp
@@ -42,7 +43,8 @@ def _project(e: Array) -> Array:
     k = jnp.arange(1, z.size + 1, dtype=z.dtype)
     excess = jnp.cumsum(down) - 1
     support = (k * down > excess).sum()
-    tau = excess[jnp.maximum(support, 1) - 1] / jnp.maximum(support, 1)
+    count = jnp.maximum(support, 1)
+    tau = excess[count - 1] / count.astype(e.dtype)
     p = jnp.where(allowed, jnp.maximum(z - tau, 0.0), 0.0)
     return jnp.where(jnp.isnan(top), jnp.nan, p)  # a NaN must not pass for a masked place
 
@@ -53,5 +55,5 @@ def _project_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
     support = p > 0
     (change,) = tangents
     inside = jnp.where(support, change, 0.0)
-    mean = inside.sum() / jnp.maximum(support.sum(), 1)
+    mean = inside.sum() / jnp.maximum(support.sum(), 1).astype(p.dtype)
     return p, jnp.where(support, inside - mean, 0.0)

@@ -4,7 +4,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from attn_jax.ops.common import Size, pair
+from attn_jax.ops.common import Size, pair, read_of
 from attn_jax.ops.homographies import projective_grid
 from attn_jax.ops.sampling import Fill, grid_sample
 from attn_jax.ops.thin_plate import checked_layout, thin_plate_spline_grid
@@ -46,7 +46,7 @@ def projective(
             implementation=implementation,
         )  # fmt: skip
 
-    return Read(apply, "homography")
+    return read_of(apply, "homography")
 
 
 def thin_plate_spline(
@@ -91,4 +91,4 @@ def thin_plate_spline(
             implementation=implementation,
         )  # fmt: skip
 
-    return Read(apply, "control_points")
+    return read_of(apply, "control_points")

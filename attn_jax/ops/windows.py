@@ -15,16 +15,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
+from jax.experimental import jet
 
 from attn_jax.ops.kernels import Kernel, first_and_fraction
 from attn_jax.ops.padding import Boundary
 
 # A sum over few channels is several times as fast on a CPU when it is written out.
 _FEW_CHANNELS = 4
+_COUNTED = 2**31 - 1  # by int32, in which pixels are numbered
 Taps = list[Array]  # [n] each, of one axis
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def sample_windows(boundary: Boundary, image: Array, fill: Array, place: Array) -> Array:
     """Sample an image at places that `Boundary.bounded_place` has made.
 
@@ -36,12 +37,37 @@ def sample_windows(boundary: Boundary, image: Array, fill: Array, place: Array) 
 
     Returns:
       [n, C].
+
+    Raises:
+      NotImplementedError: for Taylor coefficients of a kernel that has none.
     """
+    # JAX's jet ignores derivatives of one's own, and does not get past them (JAX 0.10).
+    if not _is_in_jet(image, fill, place):
+        return _sample_windows(boundary, image, fill, place)
+    if not boundary.kernel.taylor:
+        raise NotImplementedError("jet of mode='lanczos3': JAX's sinc has no Taylor coefficients")
+    return _plain(boundary, image, fill, place)
+
+
+def _is_in_jet(*args: Array) -> bool:
+    """Whether Taylor coefficients are being computed, also around a vmap or a derivative."""
+    traces = {x._trace for x in args if isinstance(x, jax.core.Tracer)}
+    while traces:
+        if any(isinstance(trace, jet.JetTrace) for trace in traces):
+            return True
+        traces = {t.parent_trace for t in traces if hasattr(t, "parent_trace")}
+    return False
+
+
+def _plain(boundary: Boundary, image: Array, fill: Array, place: Array) -> Array:
     first, weights, _ = _taps(boundary.kernel, place)
     return _contract(_pixels(boundary, image, fill, first), weights)
 
 
-@partial(sample_windows.defjvp, symbolic_zeros=True)
+_sample_windows = jax.custom_jvp(_plain, nondiff_argnums=(0,))
+
+
+@partial(_sample_windows.defjvp, symbolic_zeros=True)
 def _sample_windows_jvp(boundary, primals, tangents):
     image, fill, place = primals
     image_dot, fill_dot, place_dot = tangents
@@ -81,25 +107,30 @@ def _taps(kernel: Kernel, place: Array) -> tuple[Taps, list[Taps], list[Taps]]:
 
 def _pixels(boundary: Boundary, image: Array, fill: Array, first: Taps) -> dict[tuple, Array]:
     """Gather the pixels [n, C] of each tap, by its index (k_1, ..., k_d)."""
-    *sizes, channels = image.shape
-    flat = image.reshape(-1, channels)
-    found = {(): (jnp.zeros_like(first[0]), None)}
-    for pixel, size in zip(first, sizes, strict=True):
+    found: dict[tuple, tuple] = {(): ((), None)}
+    for pixel, size in zip(first, image.shape[:-1], strict=True):
         taps = [boundary.pixel(pixel + k, size) for k in range(boundary.kernel.taps)]
         found = {
-            (*key, k): (row * size + column, _both(inside, here))
-            for key, (row, inside) in found.items()
+            (*key, k): ((*index, column), _both(inside, here))
+            for key, (index, inside) in found.items()
             for k, (column, here) in enumerate(taps)
         }
-    return {key: _read(flat, fill, index, inside) for key, (index, inside) in found.items()}
+    return {key: _read(image, fill, index, inside) for key, (index, inside) in found.items()}
 
 
 def _both(a: Array | None, b: Array | None) -> Array | None:
     return b if a is None else a if b is None else a & b
 
 
-def _read(flat: Array, fill: Array, index: Array, inside: Array | None) -> Array:
-    read = flat.at[index].get(mode="promise_in_bounds")
+def _read(image: Array, fill: Array, index: tuple[Array, ...], inside: Array | None) -> Array:
+    """Gather pixels by one number each, which is faster, where int32 counts them all."""
+    *sizes, channels = image.shape
+    if prod(sizes) <= _COUNTED:
+        flat = index[0]
+        for column, size in zip(index[1:], sizes[1:], strict=True):
+            flat = flat * size + column
+        image, index = image.reshape(-1, channels), (flat,)
+    read = image.at[index].get(mode="promise_in_bounds")
     return read if inside is None else jnp.where(inside[:, None], read, fill)
 
 
@@ -141,8 +172,9 @@ def _linear(
         pixel + boundary.margins(size)[0]
         for pixel, size in zip(first, image.shape[:-1], strict=True)
     ]
-    gather = _windows if image.shape[-1] == 1 else _rows
-    windows = gather(boundary.pad(image, fill), first, taps)
+    padded = boundary.pad(image, fill)
+    gather = _windows if image.shape[-1] == 1 or padded.size > _COUNTED else _rows
+    windows = gather(padded, first, taps)
     for axis, of_axis in enumerate(weights):
         shape = [len(first[0])] + [1] * (d + 1)
         shape[axis + 1] = taps
@@ -155,11 +187,19 @@ def _contract(pixels: dict[tuple, Array], weights: list[Taps]) -> Array:
     for of_axis in reversed(weights):
         sums: dict[tuple, Array] = {}
         for (*key, k), pixel in pixels.items():
-            part = of_axis[k][:, None] * pixel
+            part = _part(of_axis[k][:, None], pixel)
             sums[tuple(key)] = sums[tuple(key)] + part if k else part
         pixels = sums
     (out,) = pixels.values()
     return out
+
+
+def _part(weight: Array, pixel: Array) -> Array:
+    """Weigh a pixel; one that is not finite and has weight 0 contributes nothing, not NaN.
+
+    A finite one is left as it is, for the sake of derivatives by the weight.
+    """
+    return weight * jnp.where((weight == 0) & ~jnp.isfinite(pixel), 0, pixel)
 
 
 def _along(along: list[Array], place_dot: Array) -> Array:

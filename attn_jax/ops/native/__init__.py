@@ -1,20 +1,27 @@
 """Bilinear sampling by native code on the CPU: one example [H, W, C]; batches come from `vmap`.
 
-`available` tells whether the library is built, and `supports` what it can do; `sample` and `affine`
-build it if it is not. On other platforms the same functions go through XLA.
+`preferred` tells whether this process uses it unasked, and `supports` what it can do; `sample` and
+`affine` build it if it is not there. On other platforms the same functions go through XLA. A
+library that is there is registered on import: programs that another process compiled need it.
 """
+
+import os
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Float
 
+from attn_jax.ops.common import check_extent, promoted
 from attn_jax.ops.native.formula import Spec
-from attn_jax.ops.native.library import available, build, build_in_background
+from attn_jax.ops.native.library import build, preferred, register_if_built
 from attn_jax.ops.native.primitives import sample as _sample
 from attn_jax.ops.padding import PADDINGS
 
-__all__ = ["affine", "available", "build", "build_in_background", "sample", "supports"]
+__all__ = ["affine", "build", "preferred", "sample", "supports"]
+
+if os.environ.get("ATTN_JAX_IMPLEMENTATION") != "xla":
+    register_if_built()
 
 
 def supports(mode: str, padding: str, ndim: int, dtype: DTypeLike) -> bool:
@@ -42,7 +49,8 @@ def sample(
       The image at the grid's places, in the image's dtype.
 
     Raises:
-      RuntimeError: if the library is not built and there is no C++ compiler.
+      ValueError: if an axis has more pixels than places can count.
+      RuntimeError: if the library cannot be built or loaded.
     """
     return _call(image, grid, fill, Spec(padding, align_corners, None, grid.ndim - 1))
 
@@ -67,12 +75,14 @@ def affine(
       The transformed image, in the image's dtype.
 
     Raises:
-      RuntimeError: as `sample` does.
+      ValueError, RuntimeError: as `sample` does.
     """
     return _call(image, theta, fill, Spec(padding, align_corners, size, 2))
 
 
 def _call(image: Array, where: Array, fill: ArrayLike, spec: Spec) -> Array:
-    wide = jnp.promote_types(image.dtype, where.dtype)
+    wide = promoted(image.dtype, where.dtype)
+    for size in image.shape[:2]:
+        check_extent(size, wide)
     fill = jnp.broadcast_to(jnp.asarray(fill, wide), image.shape[-1:])
     return _sample(image.astype(wide), where.astype(wide), fill, spec).astype(image.dtype)

@@ -11,7 +11,6 @@ XLA would copy it where C is 1.
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from itertools import compress
 
@@ -19,8 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.experimental import jet
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import AxisType
 
 from attn_jax.ops.grids import axis_coordinates
 from attn_jax.ops.native import formula, library
@@ -32,7 +33,15 @@ Shape = tuple[int, ...]
 
 def sample(image: Array, where: Array, fill: Array, spec: Spec) -> Array:
     """Compute `formula.sample`, natively where it is lowered for one CPU."""
+    if _is_explicit(image, where, fill):
+        return formula.sample(image, where, fill, spec)
     return sample_p.bind(*_varying_alike(image, where, fill), spec=spec)
+
+
+def _is_explicit(*args: Array) -> bool:
+    """Whether shardings are part of types, so that XLA is to share the work among devices."""
+    meshes = jax.sharding.get_abstract_mesh(), *(jax.typeof(x).sharding.mesh for x in args)
+    return any(AxisType.Explicit in mesh.axis_types for mesh in meshes)
 
 
 def _varying_alike(*args: Array) -> list[Array]:
@@ -148,7 +157,9 @@ def _call(target: str, results, batch: int, *args: Array, spec: Spec):
 
 
 def _fits(image: Array) -> bool:
-    return math.prod(image.shape[-3:]) < 2**31  # the kernels count pixels in int32
+    """Whether the kernels can count the pixels, in int32."""
+    height, width, channels = image.shape[-3:]
+    return height * width * (channels + 1) < 2**31
 
 
 def _sample_native(*args: Array, spec: Spec) -> Array:
@@ -243,6 +254,11 @@ def _jvp_in_xla(primitive: Primitive, f: Callable, primals, tangents, **params):
     return out, jax.jvp(functools.partial(f, **params), tuple(primals), whole)[1]
 
 
+def _jet_in_xla(f: Callable, primals, series, **params):
+    """Compute Taylor coefficients, by JAX's own rules for the formula."""
+    return jet.jet(functools.partial(f, **params), primals, series, factorial_scaled=False)
+
+
 def _batched(primitive: Primitive, args, axes, **params):
     args = [
         x[None] if d is None else jnp.moveaxis(x, d, 0) for x, d in zip(args, axes, strict=True)
@@ -287,3 +303,10 @@ ad.primitive_jvps[tangent_p] = functools.partial(_jvp_in_xla, tangent_p, _tangen
 ad.primitive_jvps[cotangents_p] = functools.partial(_jvp_in_xla, cotangents_p, _cotangents_xla)
 ad.primitive_transposes[sample_p] = _sample_transpose
 ad.primitive_transposes[tangent_p] = _tangent_transpose
+
+for _primitive_, _formula in (
+    (sample_p, _sample_xla),
+    (tangent_p, _tangent_xla),
+    (cotangents_p, _cotangents_xla),
+):
+    jet.jet_rules[_primitive_] = functools.partial(_jet_in_xla, _formula)
