@@ -85,13 +85,17 @@ def digits() -> ConfigDict:
     data.path = config_dict.placeholder(str)
     data.stream = False
     data.task = "centered"
-    data.size = 28
+    data.size = config_dict.placeholder(int)
     data.shift = 1
     data.pieces = 4
     data.piece = 8
     data.seed = 1
     data.resize = config_dict.placeholder(int)
-    data.channels = 1
+    data.channels = config_dict.placeholder(int)
+    data.aspect = "stretch"
+    data.background = 255
+    data.digits = config_dict.placeholder(bool)
+    data.recursive = True
     data.fraction = 0.1
     return data
 

@@ -12,7 +12,7 @@ uv run python -m experiments.train --config=configs/ram_mnist.py:full --config.d
 where DIR is a prepared TFDS directory of mnist; docs/results.md has the intervals.
 """
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from configs import base
 
@@ -37,7 +37,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.mechanism.size = 8
     config.mechanism.scales = 1
     config.mechanism.ratio = 2.0
-    config.mechanism.unit = 13.0
+    config.mechanism.unit = config_dict.placeholder(float)
     config.mechanism.start = "random"
     config.mechanism.squash = "tanh"
     config.mechanism.detach = True

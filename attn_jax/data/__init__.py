@@ -4,6 +4,7 @@ from attn_jax.data.dates import DateSource, Sequences, load_dates
 from attn_jax.data.digits import centered, cluttered, from_uint8, paste, translated
 from attn_jax.data.generators import TASKS, compose_split, make_generator
 from attn_jax.data.order import batch_ids, bucketed_ids, shard_batch
+from attn_jax.data.pictures import ASPECTS, Preparation, PreparedPicture, prepare_picture
 from attn_jax.data.record_format import ArraySpec
 from attn_jax.data.record_writer import write_records
 from attn_jax.data.sources import (
@@ -12,18 +13,23 @@ from attn_jax.data.sources import (
     Source,
     StreamedSource,
     check_images,
+    digest,
     load_source,
     open_stream,
+    with_classes,
     write_images,
 )
 from attn_jax.data.streams import Records
 
 __all__ = [
+    "ASPECTS",
     "SOURCES",
     "TASKS",
     "ArraySpec",
     "DateSource",
     "Images",
+    "Preparation",
+    "PreparedPicture",
     "Records",
     "Sequences",
     "Source",
@@ -34,14 +40,17 @@ __all__ = [
     "check_images",
     "cluttered",
     "compose_split",
+    "digest",
     "from_uint8",
     "load_dates",
     "load_source",
     "make_generator",
     "open_stream",
     "paste",
+    "prepare_picture",
     "shard_batch",
     "translated",
+    "with_classes",
     "write_images",
     "write_records",
 ]

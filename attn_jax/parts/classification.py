@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from attn_jax import viz
 from attn_jax.data import Images
-from attn_jax.data.user_image import load_user_image
 from attn_jax.fields import section
 from attn_jax.modules import rollout_keys
 from attn_jax.parts import report
+from attn_jax.parts.ask import Asked, Reading, read_pictures
 from attn_jax.parts.compute import Compute
 from attn_jax.parts.digits import (
     Canvas,
@@ -24,14 +23,12 @@ from attn_jax.parts.digits import (
     feed_digits,
     freeze_split,
     load_digits,
-    picture_key,
     resident,
 )
 from attn_jax.parts.learner import CreditedTrain, Query, Wiring, make_learner, params_alone
-from attn_jax.parts.observe import observe
 from attn_jax.parts.policies import (
+    Answers,
     EvaluatePolicies,
-    WrongAnswers,
     all_figures,
     figures,
     make_measure,
@@ -96,8 +93,13 @@ def classifier_system(
     """
 
     def prepare(settings: ClassifierSettings) -> Experiment:
-        data = load_digits(settings.data)
+        return with_data(settings, load_digits(settings.data))
+
+    def with_data(settings: ClassifierSettings, data: DigitData) -> Experiment:
         return classification(settings, data, wire(settings, data.canvas), present(settings))
+
+    def prepare_other(settings: ClassifierSettings, facts: Mapping[str, Any]) -> Experiment:
+        return with_data(settings, load_digits(settings.data, Canvas.of(facts)))
 
     def rebuild(settings: ClassifierSettings, facts: Mapping[str, Any]) -> Model:
         return _model(settings, wire(settings, Canvas.of(facts)))
@@ -107,10 +109,10 @@ def classifier_system(
         queries: Sequence[str],
     ) -> tuple[list[Reading], bytes]:  # fmt: skip
         canvas = Canvas.of(facts)
-        wiring, data = wire(settings, canvas), settings.data
-        return _read(data, canvas, wiring, present(settings), variables, queries)
+        asked = Asked(settings, canvas, wire(settings, canvas), present(settings))
+        return read_pictures(asked, variables["params"], queries)
 
-    return System(sections, config, prepare, rebuild, ask)
+    return System(sections, config, prepare, rebuild, ask, prepare_other)
 
 
 def classification(
@@ -136,25 +138,26 @@ def classification(
         images, key, measure = validation()
         return figures("validation", "mean", measure(state.evaluated, *images, key))
 
-    def measured(state: TrainState, split: str) -> tuple[dict[str, WrongAnswers], Images]:
+    def measured(state: TrainState, split: str) -> tuple[dict[str, Answers], Images]:
         images, key = freeze_split(data, seed, split)
         return measure_all(wiring, evaluate, state.evaluated, images, key), images
 
     def conclude(state: TrainState) -> Conclusion:
         wrong, images = measured(state, "test")
+        about = settings.data, data.canvas
         drawn: dict[str, viz.Picture] = {}
         if settings.log.pictures:
             params = state.evaluated
-            drawn = report.draw(settings.data, wiring, presentation, params, images, wrong)
-        return report.conclusion(settings.data, presentation, wrong, drawn)
+            drawn = report.draw(*about, wiring, presentation, params, images, wrong)
+        return report.conclusion(*about, presentation, wrong, drawn)
 
     def measure_split(state: TrainState, split: str) -> Figures:
         return all_figures(measured(state, split)[0], split)
 
     return Experiment(
         data=data.source.description,
-        protocol=report.protocol(settings.data, presentation),
-        facts=data.canvas._asdict(),
+        protocol=report.protocol(settings.data, data.canvas, presentation),
+        facts=data.canvas.facts,
         learner=_learner(settings, wiring, data),
         resident=resident(data),
         feed=feed_digits(data, settings.seed, settings.train.batch),
@@ -191,43 +194,3 @@ def _model(settings: ClassifierSettings, wiring: Wiring) -> Model:
         return module.apply(variables, x, keys)
 
     return Model(_learner(settings, wiring, None), module, params_alone, apply)
-
-
-class Reading(NamedTuple):
-    """The answer to one picture.
-
-    Attributes:
-      path: of the picture.
-      ranked: (class, probability), the likeliest first.
-      preparation: what was done to the picture first.
-    """
-
-    path: str
-    ranked: list[tuple[int, float]]
-    preparation: str
-
-    @property
-    def line(self) -> str:
-        """The three likeliest classes."""
-        ranked = "  ".join(f"{c} ({100 * p:.1f} %)" for c, p in self.ranked[:3])
-        return f"{self.path}: {ranked}   [{self.preparation}]"
-
-
-def _read(
-    data: Digits,
-    canvas: Canvas,
-    wiring: Wiring,
-    presentation: Presentation,
-    variables: PyTree,
-    paths: Sequence[str],
-) -> tuple[list[Reading], bytes]:
-    """One rollout at the policy's mean for each of the user's pictures, and where it looked."""
-    height, _, channels = canvas.canvas
-    pictures = [load_user_image(path, height, channels) for path in paths]
-    images = np.stack([one.image for one in pictures])
-    observations = observe(wiring, variables["params"], images, picture_key(data.seed))
-    readings = [
-        Reading(str(path), [(int(c), float(p[c])) for c in np.argsort(-p)], one.note)
-        for path, one, p in zip(paths, pictures, observations.probabilities[:, -1], strict=True)
-    ]
-    return readings, presentation.draw(observations, None)["paths.png"].data

@@ -7,17 +7,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import UInt8
 
 from attn_jax.data import (
+    ASPECTS,
     SOURCES,
     TASKS,
     Images,
+    Preparation,
     Source,
     StreamedSource,
+    centered,
     compose_split,
+    digest,
     load_source,
     make_generator,
     open_stream,
+    with_classes,
 )
 from attn_jax.fields import field, section
 from attn_jax.parts.feed import feed_ids
@@ -32,35 +38,70 @@ class Digits:
     source: str = field("where images come from", names=SOURCES)
     path: str | None = field("file or folder of the source; None for embedded")
     task: str = field("what is composed of an image", names=TASKS)
-    size: int = field("side of the canvas, pixels", least=1)
+    size: int | None = field(
+        "side of the canvas, pixels; None: the images' longer side, or 60 of the other tasks",
+        least=1,
+    )
     shift: int = field("centered: training images move by up to so many whole pixels", least=0)
     pieces: int = field("cluttered: how many pieces of other images", least=0)
     piece: int = field("cluttered: their size, pixels", least=1)
     seed: int = field("seed of the frozen validation and test composites", least=0)
-    resize: int | None = field("folder: side that images are resized to, pixels", least=1)
+    resize: int | None = field(
+        "folder: side of the images, pixels; None: the pictures' own if all have one that fits, "
+        "otherwise the canvas's, or 96",
+        least=1,
+    )
     stream: bool = field("whether training images stay on disk and are read as they are needed")
-    channels: int = field("folder: 1 grey, 3 RGB", least=1)
-    fraction: float = field(
-        "folder without train/, val/, test/: fraction of each class for each of the last two",
+    channels: int | None = field(
+        "folder: 1 grey, 3 RGB, 4 RGB and opacity; None: 1 if all pictures are grey, otherwise 3",
+        least=1,
+    )
+    aspect: str = field("how a picture of other proportions is fitted", names=ASPECTS)
+    background: int = field(
+        "level behind transparent pixels and beside a padded picture: 0 black to 255 white",
         least=0,
+        below=256,
+    )
+    digits: bool | None = field(
+        "whether pictures are of handwritten digits, made light on black, cropped to the ink and "
+        "centred; None: what the source says"
+    )
+    recursive: bool = field("folder: whether folders in class folders are read")
+    fraction: float = field(
+        "folder without valid/ or test/: fraction of each class for each of the two", least=0
     )
 
 
 class Canvas(NamedTuple):
-    """The facts that a model must know of its images.
+    """The facts that a model must know of its images, kept with a run.
 
     Attributes:
       canvas: H, W, C of one input.
-      num_classes: C of the answer.
+      classes: the names of its answers.
+      preparation: how a picture becomes an image, which is put on the canvas.
+      digest: of all images and labels; "" where it is not known.
     """
 
     canvas: tuple[int, ...]
-    num_classes: int
+    classes: tuple[str, ...]
+    preparation: Preparation
+    digest: str = ""
+
+    @property
+    def num_classes(self) -> int:
+        """How many answers there are."""
+        return len(self.classes)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {**self._asdict(), "preparation": self.preparation._asdict()}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Canvas":
         """The facts that a checkpoint keeps."""
-        return cls(tuple(facts["canvas"]), facts["num_classes"])
+        how = Preparation.of(facts["preparation"])
+        return cls(tuple(facts["canvas"]), tuple(facts["classes"]), how, facts["digest"])
 
 
 class DigitData(NamedTuple):
@@ -91,30 +132,40 @@ _ID = jax.ShapeDtypeStruct((1,), np.int32)
 _SPLITS = {"train": 0, "validation": 1, "test": 2}  # what their composites are frozen by
 
 
-def load_digits(data: Digits) -> DigitData:
+def load_digits(data: Digits, known: Canvas | None = None) -> DigitData:
     """The images that a section names.
+
+    Args:
+      data: the section.
+      known: of a run that is to be measured on them: pictures are prepared as the run's are, and
+        classes are matched by name.
 
     Raises:
       ValueError, FileNotFoundError, ModuleNotFoundError: naming what does not fit or is not there.
     """
-    source = _open_source(data)
-    options = {"size": data.size, "pieces": data.pieces, "piece": data.piece}
+    source = _open_source(data, known)
+    if known and isinstance(source, Source):
+        source = with_classes(source, known.classes)
+    side = known.canvas[0] if known else data.size
+    options = {"size": side, "pieces": data.pieces, "piece": data.piece}
     compose = make_generator(data.task, **options)
     generate = make_generator(data.task, **options, shift=data.shift)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
-    images = source.test.images
-    for make in (generate, compose):  # traced, so that sizes that do not fit are refused here
-        jax.eval_shape(make, key, images, _ID)
-    channels = images.shape[-1]
-    canvas = Canvas((data.size, data.size, channels), source.num_classes)
+    images = jax.ShapeDtypeStruct((1, *source.test.images.shape[1:]), np.uint8)
+    # Traced, so that sizes that do not fit are refused here.
+    shape, _ = (jax.eval_shape(make, key, images, _ID).shape[1:] for make in (compose, generate))
+    if known and shape != known.canvas:
+        raise ValueError(f"the run's canvas is {known.canvas}; these images give {shape}")
+    how = source.preparation if known is None else known.preparation
+    canvas = Canvas(shape, source.classes, how, _digest(source))
     return DigitData(source, generate, compose, canvas)
 
 
-def _open_source(data: Digits) -> Source | StreamedSource:
+def _open_source(data: Digits, known: Canvas | None) -> Source | StreamedSource:
     if not data.stream:
-        of_folder = {"size": data.resize, "channels": data.channels, "fraction": data.fraction}
-        options = of_folder if data.source == "folder" else {}
-        return load_source(data.source, data.path, **options)
+        options = _folder_options(data, known) if data.source == "folder" else {}
+        source = load_source(data.source, data.path, **options)
+        return source._replace(preparation=_prepared_as(data, source.preparation))
     if data.source != "records" or data.path is None:
         raise ValueError(
             "data.stream needs data.source=records and its data.path; "
@@ -122,7 +173,44 @@ def _open_source(data: Digits) -> Source | StreamedSource:
         )
     if data.task == "cluttered":
         raise ValueError("data.task=cluttered cuts its pieces from all images; data.stream is True")
-    return open_stream(data.path)
+    source = open_stream(data.path)
+    return source._replace(preparation=_prepared_as(data, source.preparation))
+
+
+def _folder_options(data: Digits, known: Canvas | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"recursive": data.recursive, "fraction": data.fraction}
+    if known:
+        return {**options, **known.preparation._asdict(), "classes": known.classes}
+    found = {} if data.size is None else {"largest": data.size}
+    return options | found | {
+        "size": data.resize,
+        "channels": data.channels,
+        "aspect": data.aspect,
+        "background": data.background,
+        "digit": bool(data.digits),
+    }  # fmt: skip
+
+
+def _prepared_as(data: Digits, how: Preparation) -> Preparation:
+    """A source's preparation, with what the section says of it."""
+    digit = how.digit if data.digits is None else data.digits
+    if digit and how.channels != 1:
+        raise ValueError(f"data.digits needs images of 1 channel; these have {how.channels}")
+    return how._replace(aspect=data.aspect, background=data.background, digit=digit)
+
+
+def _digest(source: Source | StreamedSource) -> str:
+    if isinstance(source, StreamedSource):
+        return source.train.about["digest"]
+    return digest(source)
+
+
+def on_canvas(image: UInt8[np.ndarray, "h w C"], canvas: Canvas) -> UInt8[np.ndarray, "H W C"]:
+    """Put a prepared picture in the middle of a black canvas."""
+    if image.shape == canvas.canvas:
+        return image
+    middle = centered(jax.random.key(0), jnp.asarray(image), size=canvas.canvas[0])
+    return np.rint(255 * np.asarray(middle)).astype(np.uint8)
 
 
 def resident(data: DigitData) -> Images | tuple[()]:
@@ -196,6 +284,8 @@ def freeze_split(data: DigitData, seed: int, split: str) -> tuple[Images, Key]:
     which, images = _SPLITS[split], getattr(data.source, split)
     if not isinstance(images, Images):
         raise ValueError(f"the {split} split of a stream is not measured: it is not in memory")
+    if not len(images.labels):
+        raise ValueError(f"there are no {split} images: {data.source.description}")
     return freeze(data, seed, images, which), measure_key(seed, which)
 
 

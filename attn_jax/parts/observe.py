@@ -10,7 +10,7 @@ import numpy as np
 from attn_jax import viz
 from attn_jax.data import from_uint8
 from attn_jax.parts.learner import Wiring
-from attn_jax.parts.policies import WrongAnswers, describe
+from attn_jax.parts.policies import Answers, describe
 from attn_jax.tasks import rollouts
 from attn_jax.types import Key, PyTree
 
@@ -48,7 +48,7 @@ def observe(wiring: Wiring, params: PyTree, images: np.ndarray, key: Key) -> Obs
     return Observations(x, where, glimpses, np.asarray(jax.nn.softmax(outputs.logits[0])))
 
 
-def steps_png(measured: Mapping[str, WrongAnswers]) -> bytes:
+def steps_png(measured: Mapping[str, Answers]) -> bytes:
     """Error against the number of glimpses, with intervals."""
     series = {}
     for name, one in measured.items():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Int
 
 from attn_jax.data import Images, from_uint8
 from attn_jax.fields import field, section
@@ -43,19 +44,37 @@ class Policy(NamedTuple):
     rollouts: int
 
 
-class WrongAnswers(NamedTuple):
-    """Wrong answers after each glimpse [T], of `total` images."""
+class Answers(NamedTuple):
+    """Answers to images whose classes are known.
 
-    wrong: np.ndarray
-    total: int
+    Attributes:
+      given: int [N, T], after each glimpse.
+      labels: int [N].
+    """
+
+    given: Int[np.ndarray, "N T"]
+    labels: Int[np.ndarray, "N"]
+
+    @property
+    def total(self) -> int:
+        """How many images there are."""
+        return len(self.labels)
+
+    @property
+    def wrong(self) -> Int[np.ndarray, "T"]:
+        """How many answers are wrong after each glimpse."""
+        return (self.given != self.labels[:, None]).sum(0)
+
+    def confusion(self, classes: int) -> Int[np.ndarray, "K K"]:
+        """How many images of each class (rows) are given each last answer (columns)."""
+        counts = np.zeros((classes, classes), int)
+        np.add.at(counts, (self.labels, self.given[:, -1]), 1)
+        return counts
 
     def error(self, step: int = -1) -> tuple[float, float, float]:
         """The fraction that is wrong after a glimpse, with its 95 % Wilson interval."""
         count = int(self.wrong[step])
         return count / self.total, *wilson(count, self.total)
-
-
-Measure = Callable[[PyTree, np.ndarray, np.ndarray, Key], WrongAnswers]
 
 
 def policies(wiring: Wiring, evaluate: EvaluatePolicies) -> dict[str, Policy]:
@@ -70,48 +89,37 @@ def policies(wiring: Wiring, evaluate: EvaluatePolicies) -> dict[str, Policy]:
     }
 
 
-def make_error_mask(
+def make_measure(
     wiring: Wiring, policy: Policy, batch: int
-) -> Callable[[PyTree, np.ndarray, np.ndarray, Key], np.ndarray]:
-    """(params, images uint8 [N, H, W, C], labels [N], key) -> [N, T], whether each is wrong."""
+) -> Callable[[PyTree, np.ndarray, np.ndarray, Key], Answers]:
+    """(params, images uint8 [N, H, W, C], labels [N], key) -> the policy's answers."""
     model = wiring.model(policy.estimator, policy.start)
 
     @jax.jit
-    def wrong(params: PyTree, images: Array, labels: Array, ids: Array, key: Key) -> Array:
+    def answer(params: PyTree, images: Array, ids: Array, key: Key) -> Array:
         variables = {"params": params}
         p = probabilities(model, variables, from_uint8(images), key, ids, policy.rollouts)
-        return p.argmax(-1) != labels[:, None]
+        return p.argmax(-1)
 
-    def measure(params: PyTree, images: np.ndarray, labels: np.ndarray, key: Key) -> np.ndarray:
-        batches = _batches(images, labels, batch)
-        found = [np.asarray(wrong(params, *one, key)) for one in batches]
-        return np.concatenate(found)[: len(images)]
-
-    return measure
-
-
-def make_measure(wiring: Wiring, policy: Policy, batch: int) -> Measure:
-    """Like `make_error_mask`, but counts the errors after each glimpse."""
-    wrong = make_error_mask(wiring, policy, batch)
-
-    def measure(params: PyTree, images: np.ndarray, labels: np.ndarray, key: Key) -> WrongAnswers:
-        return WrongAnswers(wrong(params, images, labels, key).sum(0), len(images))
+    def measure(params: PyTree, images: np.ndarray, labels: np.ndarray, key: Key) -> Answers:
+        given = [np.asarray(answer(params, *one, key)) for one in _batches(images, batch)]
+        return Answers(np.concatenate(given)[: len(images)], labels)
 
     return measure
 
 
-def _batches(images: np.ndarray, labels: np.ndarray, size: int) -> Iterator[tuple]:
+def _batches(images: np.ndarray, size: int) -> Iterator[tuple]:
     """Equal batches with ids; the last is filled up from the first."""
     size = min(size, len(images))
     for start in range(0, len(images), size):
         rows = np.arange(start, start + size)
         filled = rows % len(images)
-        yield images[filled], labels[filled], jnp.asarray(rows)
+        yield images[filled], jnp.asarray(rows)
 
 
 def measure_all(
     wiring: Wiring, evaluate: EvaluatePolicies, params: PyTree, split: Images, key: Key
-) -> dict[str, WrongAnswers]:
+) -> dict[str, Answers]:
     """Every policy on one split: the mean, the average of M, and the controls."""
     return {
         name: make_measure(wiring, policy, evaluate.batch)(params, *split, key)
@@ -119,13 +127,13 @@ def measure_all(
     }
 
 
-def figures(split: str, name: str, measured: WrongAnswers) -> dict[str, float]:
+def figures(split: str, name: str, measured: Answers) -> dict[str, float]:
     """{split/error_name, …_low, …_high}, fractions."""
     stem = f"{split}/error_{name}"
     return dict(zip((stem, f"{stem}_low", f"{stem}_high"), measured.error(), strict=True))
 
 
-def all_figures(measured: Mapping[str, WrongAnswers], split: str) -> Figures:
+def all_figures(measured: Mapping[str, Answers], split: str) -> Figures:
     """Lines and flat figures of what was measured by policy."""
     flat: dict[str, float] = {}
     for name, one in measured.items():
@@ -133,7 +141,7 @@ def all_figures(measured: Mapping[str, WrongAnswers], split: str) -> Figures:
     return Figures(lines(measured), flat, next(iter(measured.values())).total)
 
 
-def lines(measured: Mapping[str, WrongAnswers]) -> list[str]:
+def lines(measured: Mapping[str, Answers]) -> list[str]:
     """One line a policy: its error with its 95 % Wilson interval, in percent."""
     return [
         f"{describe(name):38} {as_text('error', error):>8}  [{100 * low:.2f}, {100 * high:.2f}]"

@@ -1,16 +1,16 @@
 """The report of a classifier of images: its protocol, its table of errors, its pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from attn_jax import viz
 from attn_jax.data import Images
-from attn_jax.parts.digits import Digits, picture_key
+from attn_jax.parts.digits import Canvas, Digits, picture_key
 from attn_jax.parts.learner import Wiring
 from attn_jax.parts.observe import Observations, choose_examples, observe, steps_png
-from attn_jax.parts.policies import WrongAnswers, all_figures, describe
+from attn_jax.parts.policies import Answers, all_figures, describe
 from attn_jax.records import as_text
 from attn_jax.training.experiment import Conclusion
 from attn_jax.types import PyTree
@@ -21,10 +21,13 @@ class DrawObservations(Protocol):
     """Draws where a model looked, by file name, "paths.png" first."""
 
     def __call__(
-        self, observations: Observations, labels: np.ndarray | None
+        self, observations: Observations, labels: np.ndarray | None, classes: Sequence[str], /
     ) -> dict[str, viz.Picture]:
-        """Pictures, with a verdict where the labels [N] are known."""
+        """Pictures, with a verdict where the labels [N] are known; classes are their names."""
         ...
+
+
+_CHARTS = ("steps.png", "confusion.png")
 
 
 class Presentation(NamedTuple):
@@ -41,23 +44,28 @@ class Presentation(NamedTuple):
     draw: DrawObservations
 
 
-def protocol(data: Digits, presentation: Presentation) -> str:
+def protocol(data: Digits, canvas: Canvas, presentation: Presentation) -> str:
     """How the figures are taken, in one line."""
     clutter = f" with {data.pieces} pieces of {data.piece}x{data.piece}"
     return (
-        f"{data.task} {data.size}x{data.size}{clutter if data.task == 'cluttered' else ''}, "
+        f"{data.task} {_size(canvas, 'x')}{clutter if data.task == 'cluttered' else ''}, "
         f"composites of seed {data.seed}; {presentation.glimpses}; best checkpoint by validation "
         f"error at the mean; test read once; 95 % Wilson intervals"
     )
 
 
+def _size(canvas: Canvas, times: str) -> str:
+    return f"{canvas.canvas[1]}{times}{canvas.canvas[0]}"
+
+
 def draw(
     data: Digits,
+    canvas: Canvas,
     wiring: Wiring,
     presentation: Presentation,
     params: PyTree,
     test: Images,
-    wrong: Mapping[str, WrongAnswers],
+    wrong: Mapping[str, Answers],
 ) -> dict[str, viz.Picture]:
     """Where the model looks in the first image of each class, and its error by glimpse."""
     chosen = choose_examples(test.labels)
@@ -67,41 +75,58 @@ def draw(
         "Error against the number of glimpses, one curve a policy.",
         "The error if the model had to answer after each glimpse; bands are 95 % intervals.",
     )
-    return presentation.draw(observations, test.labels[chosen]) | {"steps.png": steps}
+    looks = presentation.draw(observations, test.labels[chosen], canvas.classes)
+    of_all = viz.channels_shown(canvas.canvas[-1])
+    drawn = {
+        name: one._replace(caption=f"{one.caption} {of_all}".strip()) for name, one in looks.items()
+    }
+    return drawn | {"steps.png": steps, "confusion.png": _confusion(wrong, canvas)}
+
+
+def _confusion(wrong: Mapping[str, Answers], canvas: Canvas) -> viz.Picture:
+    """Which classes are taken for which, by the first policy."""
+    name, answers = next(iter(wrong.items()))
+    figure = viz.confusion(answers.confusion(canvas.num_classes), canvas.classes)
+    return viz.Picture(
+        viz.to_png(figure),
+        "Counts of test images by their class and by the answer.",
+        f"Test images by their class and the answer ({describe(name)}).",
+    )
 
 
 def conclusion(
     data: Digits,
+    canvas: Canvas,
     presentation: Presentation,
-    wrong: Mapping[str, WrongAnswers],
+    wrong: Mapping[str, Answers],
     drawn: Mapping[str, viz.Picture],
 ) -> Conclusion:
     """The conclusion of a run: figures on the test split, and pictures, which may be none."""
     figures = all_figures(wrong, "test")
     summary = [(describe(name), as_text("error", one.error()[0])) for name, one in wrong.items()]
-    steps = [drawn["steps.png"]] if drawn else []
+    charts = [drawn[name] for name in _CHARTS if name in drawn]
     sections = [
         viz.Section(
             "How well it reads",
             f"Errors on {figures.count:,} test images, in percent. Rollouts are averaged as "
             "probabilities. Averaging hides a bad policy, so the single rollout stands first; "
             "the controls use the same weights.",
-            [_errors(wrong), *steps],
+            [_errors(wrong), *charts],
         )
     ]
     if drawn:
-        where = [picture for name, picture in drawn.items() if name != "steps.png"]
+        where = [picture for name, picture in drawn.items() if name not in _CHARTS]
         sections.append(viz.Section("Where it looks", "", where))
     return Conclusion(
         figures=figures,
-        title=f"{presentation.title} on {data.task} {data.size}×{data.size} images",
+        title=f"{presentation.title} on {data.task} {_size(canvas, '×')} images",
         summary=summary,
         sections=sections,
         pictures={name: picture.data for name, picture in drawn.items()},
     )
 
 
-def _errors(wrong: Mapping[str, WrongAnswers]) -> viz.Table:
+def _errors(wrong: Mapping[str, Answers]) -> viz.Table:
     rows = []
     for name, one in wrong.items():
         error, low, high = (100 * value for value in one.error())

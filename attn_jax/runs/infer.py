@@ -9,17 +9,18 @@ from attn_jax.training.experiment import Answer
 
 
 def infer(workdir: str | Path, queries: Sequence[str]) -> tuple[Sequence[Answer], bytes]:
-    """One rollout at the policy's mode for each picture, or text if the run was over texts.
+    """Answer for each picture, or for each text if the run was over texts.
 
     Args:
       workdir: the run's folder.
       queries: paths of pictures, or texts.
 
     Returns:
-      The answer to each, and a PNG of where the model looked.
+      The answer to each, and a PNG of where the model looked in the first of them. A picture that
+      cannot be read has an answer that says why.
 
     Raises:
-      UserError: for a run or a picture that cannot be read, or a text with strange characters.
+      UserError: for a run that cannot be read, or a text with strange characters.
     """
     loaded = load(workdir)
     with as_user_errors():

@@ -20,7 +20,7 @@ from attn_jax.parts.digits import (
 )
 from attn_jax.parts.learner import Wiring
 from attn_jax.parts.observe import choose_examples, observe
-from attn_jax.parts.policies import make_error_mask, policies
+from attn_jax.parts.policies import make_measure, policies
 from attn_jax.records import versions
 from attn_jax.runs.load import LoadedRun, load
 from attn_jax.studies.step_time import step_milliseconds
@@ -113,10 +113,10 @@ def _test(cell: Cell, composed: Images) -> CellResult:
         if one.settings.data != runs[0].settings.data:
             raise UserError(f"{path} has other data than {cell.runs[0]}")
         wiring, evaluate = _wiring(one), one.settings.evaluate
-        measure = make_error_mask(wiring, policies(wiring, evaluate)["mean"], evaluate.batch)
+        measure = make_measure(wiring, policies(wiring, evaluate)["mean"], evaluate.batch)
         key = measure_key(one.settings.data.seed, _FROZEN)
-        found = measure(one.state.evaluated, *composed, key)[:, -1]
-        wrong.append(found.reshape(-1, COMPOSITES))
+        found = measure(one.state.evaluated, *composed, key)
+        wrong.append((found.given[:, -1] != found.labels).reshape(-1, COMPOSITES))
     milliseconds = step_milliseconds(*prepare(runs[0].config))
     return CellResult(cell, runs[0], np.stack(wrong), milliseconds)
 

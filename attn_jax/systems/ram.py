@@ -1,5 +1,8 @@
 """The recurrent attention model on images of classes (Mnih et al. 2014)."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -28,7 +31,10 @@ class Glimpses(SpreadMechanism):
     size: int = field("side of a glimpse, pixels", least=1)
     scales: int = field("retina: how many patches a glimpse has", least=1)
     ratio: float = field("retina: how much wider each next patch is", least=1)
-    unit: float = field("pixels from the centre at location +-1; 0: the image's edge", least=0)
+    unit: float | None = field(
+        "pixels from the centre at location +-1; 0: the image's edge; None: one pixel inside it",
+        least=0,
+    )
     start: str = field("where the first glimpse is", names=CONTROLS["point"])
     squash: str = field("function that maps the location's mean into [-1, 1]", names=SQUASHES)
 
@@ -36,6 +42,10 @@ class Glimpses(SpreadMechanism):
     def patch_sizes(self) -> tuple[float, ...]:
         """Sides of the squares a glimpse covers, finest first, pixels."""
         return viz.patch_sizes(self.size, self.scales if self.read == "retina" else 1, self.ratio)
+
+    def unit_on(self, canvas: tuple[int, ...]) -> float:
+        """The unit on a canvas [H, W, C], pixels; 0: the image's edge."""
+        return max(1.0, canvas[0] / 2 - 1) if self.unit is None else self.unit
 
 
 @section
@@ -64,7 +74,8 @@ def wire(settings: RamSections, canvas: Canvas) -> Wiring:
       ValueError: for an estimator that gives no points, or a glimpse wider than the image.
     """
     mechanism, compute = settings.mechanism, settings.compute
-    attention = make_attention(mechanism, settings.train.steps, unit=mechanism.unit or None)
+    unit = mechanism.unit_on(canvas.canvas)
+    attention = make_attention(mechanism, settings.train.steps, unit=unit or None)
     if mechanism.read == "retina":
         check_glimpse(
             canvas.canvas, (mechanism.size,) * 2, mechanism.ratio ** (mechanism.scales - 1)
@@ -99,11 +110,14 @@ def present(settings: RamSections) -> Presentation:
         f"{mechanism.steps} glimpses of {mechanism.size}x{mechanism.size}, "
         f"{mechanism.scales} scale(s)"
     )
-    return Presentation("RAM", glimpses, lambda looks, labels: draw(mechanism, looks, labels))
+    return Presentation("RAM", glimpses, partial(draw, mechanism))
 
 
 def draw(
-    mechanism: Glimpses, observations: Observations, labels: np.ndarray | None
+    mechanism: Glimpses,
+    observations: Observations,
+    labels: np.ndarray | None,
+    classes: Sequence[str],
 ) -> dict[str, viz.Picture]:
     """Paths of glimpses over the images; with labels also the first of them as an animation."""
     places = observations.where * _frame(mechanism, observations.images.shape)
@@ -115,7 +129,13 @@ def draw(
     )
     sizes = mechanism.patch_sizes
     figure = viz.glimpse_paths(
-        observations.images, places, glimpses, labels, observations.answers, sizes=sizes
+        observations.images,
+        places,
+        glimpses,
+        labels,
+        observations.answers,
+        sizes=sizes,
+        class_names=classes,
     )
     paths = viz.Picture(
         viz.to_png(figure),
@@ -131,6 +151,7 @@ def draw(
         sizes=sizes,
         label=int(labels[0]),
         probabilities=observations.probabilities[0],
+        class_names=classes,
     )
     rollout = viz.Picture(
         gif,
@@ -142,7 +163,7 @@ def draw(
 
 def _frame(mechanism: Glimpses, shape: tuple[int, ...]) -> np.ndarray:
     """From location units to the image's frame, for (x, y)."""
-    unit, (height, width) = mechanism.unit, shape[1:3]
+    unit, (height, width) = mechanism.unit_on(shape[1:]), shape[1:3]
     return np.array([2 * unit / width, 2 * unit / height]) if unit else np.ones(2)
 
 

@@ -1,5 +1,8 @@
 """The square of mechanisms: any of them on encoded images, with one encoder, core and head."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -122,20 +125,21 @@ def present(settings: SquareSections) -> Presentation:
     glimpses = (
         f"{mechanism.steps} steps of {mechanism.estimator} and {mechanism.read} on an encoded map"
     )
-    return Presentation(
-        "Recurrent attention", glimpses, lambda looks, labels: draw(settings, looks, labels)
-    )
+    return Presentation("Recurrent attention", glimpses, partial(draw, settings))
 
 
 def draw(
-    settings: SquareSections, observations: Observations, labels: np.ndarray | None
+    settings: SquareSections,
+    observations: Observations,
+    labels: np.ndarray | None,
+    classes: Sequence[str],
 ) -> dict[str, viz.Picture]:
     """Light or an outline over each image for each step."""
     kind, where, patch = on_map(settings, observations)
-    titles = [f"read {c}" for c in observations.answers]
+    titles = [f"read {classes[c]}" for c in observations.answers]
     if labels is not None:
         pairs = zip(titles, observations.answers, labels, strict=True)
-        titles = [f"{'✓' if c == y else '✗'} true {y}, {title}" for title, c, y in pairs]
+        titles = [f"{'✓' if c == y else '✗'} true {classes[y]}, {title}" for title, c, y in pairs]
     figure = viz.attention(observations.images, where, kind=kind, patch=patch, titles=titles)
     picture = viz.Picture(
         viz.to_png(figure),

@@ -145,10 +145,17 @@ class Model(NamedTuple):
 
 @runtime_checkable
 class Answer(Protocol):
-    """A model's answer to one file or text of the user's, as one line."""
+    """A model's answer to one file or text of the user's."""
 
     @property
-    def line(self) -> str: ...
+    def line(self) -> str:
+        """The answer in one line."""
+        ...
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The answer as plain data, or {"file": …, "refused": why}."""
+        ...
 
 
 class System(NamedTuple):
@@ -161,6 +168,8 @@ class System(NamedTuple):
         ModuleNotFoundError with one line.
       rebuild: (sections, facts) -> the model.
       ask: (sections, facts, variables, paths or texts) -> an answer each, and a PNG.
+      prepare_other: (sections, facts of a run) -> the experiment that measures the run on other
+        data, which the sections name; None if there are no other data.
     """
 
     sections: type[Settings]
@@ -168,3 +177,4 @@ class System(NamedTuple):
     prepare: Callable[[Any], Experiment]
     rebuild: Callable[[Any, Mapping[str, Any]], Model]
     ask: Callable[[Any, Mapping[str, Any], PyTree, Sequence[str]], tuple[Sequence[Answer], bytes]]
+    prepare_other: Callable[[Any, Mapping[str, Any]], Experiment] | None = None

@@ -3,9 +3,10 @@
 from attn_jax.viz.alignment import Alignment, alignment
 from attn_jax.viz.animation import rollout_gif
 from attn_jax.viz.attention import attention
+from attn_jax.viz.confusion import confusion
 from attn_jax.viz.curves import learning_curves
 from attn_jax.viz.diagram import recurrence
-from attn_jax.viz.draw import patch_sizes, to_pixels, to_png
+from attn_jax.viz.draw import channels_shown, patch_sizes, to_pixels, to_png
 from attn_jax.viz.forest import Column, forest
 from attn_jax.viz.mechanisms import MechanismPicture, mechanism_table
 from attn_jax.viz.paths import glimpse_paths
@@ -26,6 +27,8 @@ __all__ = [
     "Table",
     "alignment",
     "attention",
+    "channels_shown",
+    "confusion",
     "error_by_glimpse",
     "forest",
     "glimpse_paths",

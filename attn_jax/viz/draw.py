@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from attn_jax.errors import check_installed
+
 # Colours of text, of secondary text, of a right prediction and of a wrong one.
 INK = "#1f2328"
 FAINT = "#6b7280"
@@ -60,21 +62,32 @@ def patch_sizes(size: int, scales: int = 1, ratio: float = 2.0) -> tuple[float, 
 
 
 def to_rgb(images: np.ndarray) -> np.ndarray:
-    """Convert grey or RGB images to RGB, clipped to [0, 1].
+    """Convert images to RGB, clipped to [0, 1]: of two channels the first, of many the first three.
 
     Args:
-      images: [..., C], C of 1 or 3, in [0, 1].
+      images: [..., C] in [0, 1].
 
     Returns:
       [..., 3] in [0, 1].
-
-    Raises:
-      ValueError: for another number of channels.
     """
     images = np.clip(np.asarray(images, np.float32), 0, 1)
-    if images.shape[-1] not in (1, 3):
-        raise ValueError(f"images must have 1 or 3 channels, last; got shape {list(images.shape)}")
-    return np.broadcast_to(images, (*images.shape[:-1], 3))
+    shown = images[..., :3] if images.shape[-1] >= 3 else images[..., :1]
+    return np.broadcast_to(shown, (*shown.shape[:-1], 3))
+
+
+def channels_shown(channels: int) -> str:
+    """Say which channels `to_rgb` shows, where it is not all of them; otherwise "".
+
+    >>> channels_shown(4)
+    'Channels 1 to 3 of 4 are shown.'
+    """
+    if channels in (1, 3):
+        return ""
+    return (
+        f"Channel 1 of {channels} is shown."
+        if channels < 3
+        else (f"Channels 1 to 3 of {channels} are shown.")
+    )
 
 
 def spread(points: np.ndarray, gap: float, rounds: int = 60) -> np.ndarray:
@@ -115,6 +128,7 @@ def time_colours(steps: int) -> np.ndarray:
 
 def new_figure(width: float, height: float):
     """Make a white figure of this size in inches, drawn by Agg."""
+    check_installed("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -8,7 +8,9 @@ import pytest
 
 from attn_jax.data import (
     Images,
+    Preparation,
     Source,
+    digest,
     load_source,
     open_stream,
     write_images,
@@ -23,7 +25,11 @@ def make_split(n: int) -> Images:
     return Images(RNG.integers(0, 256, (n, 6, 5, 3), np.uint8), np.arange(n, dtype=np.int32) % 4)
 
 
-SOURCE = Source(make_split(50), make_split(9), make_split(8), 4, "npz", "shapes.npz: 50 train")
+CLASSES = ("disc", "square", "star", "triangle")
+HOW = Preparation((6, 5), 3, "pad", 10)
+SOURCE = Source(
+    make_split(50), make_split(9), make_split(8), CLASSES, HOW, "npz", "shapes.npz: 50 train"
+)
 
 
 @pytest.fixture
@@ -36,7 +42,8 @@ def test_what_was_written_is_loaded(folder: Path):
     source = load_source("records", folder)
     check_form(source)
     assert same(source, SOURCE)
-    assert source[3:] == (4, "records", SOURCE.description)
+    assert source[3:] == (CLASSES, HOW, "records", SOURCE.description)
+    assert open_stream(folder).train.about["digest"] == digest(SOURCE)
 
 
 def test_streamed_and_resident_are_the_same(folder: Path):
@@ -75,10 +82,13 @@ def test_an_interrupted_writing_is_refused(folder: Path):
 def test_splits_of_different_data_sets_are_refused(folder: Path):
     path = folder / "test" / "index.json"
     index = json.loads(path.read_text())
-    index["about"]["num_classes"] = 7
+    index["about"]["classes"] = ["a", "b"]
     path.write_text(json.dumps(index))
     with refuses("train and test are not of one data set"):
         open_stream(folder)
+
+
+ABOUT = {"classes": ["a", "b"], "preparation": HOW._asdict(), "digest": "", "description": ""}
 
 
 @pytest.mark.parametrize(
@@ -88,15 +98,15 @@ def test_splits_of_different_data_sets_are_refused(folder: Path):
         ({"images": np.zeros((4, 4, 1), np.float32), "labels": np.int32(0)}, None),
         ({"images": np.zeros((4, 4, 1), np.uint8), "labels": np.int64(0)}, None),
         ({"tokens": np.zeros(4, np.uint8)}, None),
-        ({"images": np.zeros((4, 4, 1), np.uint8), "labels": np.int32(0)}, {"num_classes": 2}),
+        ({"images": np.zeros((4, 4, 1), np.uint8), "labels": np.int32(0)}, {**ABOUT, "digest": 1}),
         (
             {"images": np.zeros((4, 4, 1), np.uint8), "labels": np.int32(0)},
-            {"num_classes": "2", "description": ""},
+            {name: value for name, value in ABOUT.items() if name != "classes"},
         ),
     ],
 )
 def test_other_records_are_refused(example: dict, about: dict | None, tmp_path: Path):
-    about = {"num_classes": 2, "description": "none"} if about is None else about
+    about = ABOUT if about is None else about
     for split in ("train", "validation", "test"):
         write_records(tmp_path / split, [example], about=about)
     with refuses("train holds no images that write_images wrote: expected uint8 images"):

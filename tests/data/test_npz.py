@@ -1,5 +1,6 @@
 """Files of arrays as Keras stores them, and which are refused."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,10 @@ def test_npz_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ({"x_train": np.zeros((40, 20), np.uint8)}, r"\[N, H, W\] or .*; got \(40, 20\)"),
         ({"x_train": np.zeros((40, 3, 8, 8), np.uint8)}, "channels must come last"),
         ({"x_test": np.zeros((0, 4, 5), np.uint8)}, r"at least one image .* \(0, 4, 5, 1\)"),
-        ({"x_train": np.array([{}] * 40)}, "cannot read .*data.npz: Object arrays"),
+        (
+            {"x_train": np.array([{}] * 40)},
+            "cannot read .*x_train.npy holds Python objects",
+        ),
         (arrays(n=1), "y_train: .*1"),
     ],
 )
@@ -109,6 +113,61 @@ def test_npz_may_name_the_number_of_classes(tmp_path: Path):
     assert load_source("npz", saved(tmp_path), num_classes=5).num_classes == 5
     with refuses("labels must lie in 0 to 1; got 0 to 2"):
         load_source("npz", tmp_path / "data.npz", num_classes=2)
+
+
+def test_npz_may_name_its_classes(tmp_path: Path):
+    names = np.array(["cat", "dog", "owl"])
+    source = load_source("npz", saved(tmp_path, class_names=names))
+    assert source.classes == ("cat", "dog", "owl")
+    assert load_source("npz", saved(tmp_path)).classes == ("0", "1", "2")
+    with refuses("class_names must be different names; got a, a, b"):
+        load_source("npz", saved(tmp_path, class_names=np.array(["a", "a", "b"])))
+    with refuses("class_names must be 5 different names; got cat, dog, owl"):
+        load_source("npz", saved(tmp_path, class_names=names), num_classes=5)
+
+
+def _header(shape: str, descr: str = "|u1") -> bytes:
+    """The head of a .npy file."""
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_header("(1000000, 1000000, 1000)"), "claims 1,000,000,000,000,000 bytes of data and has"),
+        (_header("(-3, 4)") + bytes(12), "claims -12 bytes"),
+        (_header("(3,", "|u1"), "the header of x_train.npy is damaged"),
+        (_header("(2, 2)", "|X9") + bytes(4), "the header of x_train.npy is damaged"),
+        (b"\x93NUMPY\x07\x00" + bytes(50), "the header of x_train.npy is damaged"),
+        (b"", "the header of x_train.npy is damaged"),
+    ],
+)
+def test_npz_with_a_damaged_header(content: bytes, message: str, tmp_path: Path):
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(saved(tmp_path)) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, content if name == "x_train.npy" else data)
+    with refuses(f"cannot read .*data.npz: .*({message})"):
+        load_source("npz", path)
+
+
+def test_npz_that_is_encrypted_or_oddly_compressed(tmp_path: Path):
+    path = saved(tmp_path)
+    whole = path.read_bytes()
+    for offset, value, message in ((6, 1, "encrypted"), (8, 97, "compression")):
+        content, start = bytearray(whole), 0
+        for mark, extra in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+            start = content.find(mark)
+            while start >= 0:
+                content[start + offset + extra] |= value
+                start = content.find(mark, start + 4)
+        path.write_bytes(content)
+        with refuses(f"cannot read .*data.npz: .*{message}"):
+            load_source("npz", path)
 
 
 def test_check_images_copies_nothing_that_has_its_form():

@@ -108,6 +108,30 @@ def test_tfds_in_another_format(tiny: Path, tmp_path: Path):
         load_source("tfds", tmp_path / "copy")
 
 
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"text"', "{", "[" * 100_000])
+def test_tfds_with_damaged_json(name: str, content: str, tiny: Path, tmp_path: Path):
+    shutil.copytree(tiny, tmp_path / "copy")
+    (tmp_path / "copy" / name).write_text(content)
+    with refuses(f"copy/{name} (must hold a JSON object; got|cannot be read)"):
+        load_source("tfds", tmp_path / "copy")
+
+
+def test_tfds_features_of_other_modules_are_not_imported(tiny: Path, tmp_path: Path):
+    shutil.copytree(tiny, tmp_path / "copy")
+    path = tmp_path / "copy" / "features.json"
+    name = "tensorflow_datasets.core.features.image_feature.Image"
+    text = path.read_text()
+    assert name in text
+    path.write_text(text.replace(name, "antigravity.Image"))
+    with refuses("expected features of tensorflow_datasets; got 'antigravity.Image'"):
+        load_source("tfds", tmp_path / "copy")
+
+
+def test_tfds_keeps_the_names_of_its_classes(tiny: Path):
+    assert load_source("tfds", tiny).classes == ("0", "1", "2")
+
+
 def test_tfds_without_its_records(tiny: Path, tmp_path: Path):
     shutil.copytree(tiny, tmp_path / "copy")
     for file in (tmp_path / "copy").glob("*-test.*"):

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from attn_jax.data import Images
 from attn_jax.parts.digits import DigitData, freeze_split, load_digits
 from attn_jax.parts.learner import Wiring
-from attn_jax.parts.policies import WrongAnswers, describe, figures, make_measure, policies
+from attn_jax.parts.policies import Answers, describe, figures, make_measure, policies
 from attn_jax.systems import ram, read_config
 from attn_jax.tasks import probabilities, wilson
 from attn_jax.types import PyTree
@@ -74,7 +74,9 @@ def test_wrong_answers_are_those_of_averaged_probabilities(ready: Ready, name: s
 
 
 def test_an_error_is_a_fraction_of_the_last_glimpse_with_wilsons_interval():
-    measured = WrongAnswers(np.array([9, 4, 3]), 12)
+    labels = np.arange(12) % 3
+    given = np.stack([np.where(np.arange(12) < wrong, 5, labels) for wrong in (9, 4, 3)], -1)
+    measured = Answers(given, labels)
     low, high = wilson(3, 12)
     assert measured.error() == (0.25, low, high)
     assert measured.error(0)[0] == 0.75
@@ -83,6 +85,12 @@ def test_an_error_is_a_fraction_of_the_last_glimpse_with_wilsons_interval():
         "test/error_m3_low": low,
         "test/error_m3_high": high,
     }
+
+
+def test_a_confusion_matrix_counts_last_answers_by_class():
+    given = np.array([[2, 0], [2, 1], [1, 1], [0, 1]])
+    counts = Answers(given, np.array([0, 0, 1, 2])).confusion(3)
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
 
 
 def test_frozen_sets_are_the_data_seeds_and_not_the_runs(config_of: Config):

@@ -58,7 +58,7 @@ def test_it_trains_is_killed_resumes_and_is_reported(name: str, word: str, tmp_p
         tested = [f"test/error_{one}{end}" for one in measured for end in ("", "_low", "_high")]
         assert {one for one in figures if one.startswith("test/")} == {*tested}
         pictures = {path.name for path in (tmp_path / "pictures").iterdir()}
-        assert pictures == {"paths.png", "steps.png", "curves.png"}
+        assert pictures == {"paths.png", "steps.png", "confusion.png", "curves.png"}
 
 
 @pytest.mark.parametrize(("name", "word"), ALL)

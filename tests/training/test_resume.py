@@ -139,11 +139,11 @@ def test_other_data_is_refused_by_the_facts_that_differ(
     (workdir / "result.json").unlink()
     for path in (workdir / "checkpoints").glob("*/notes/metadata"):
         notes = read_json(path)
-        notes["facts"]["num_classes"] += 1
+        notes["facts"]["classes"][2] = "two"
         write_sealed(path, notes)
     before = files(workdir)
     with pytest.raises(
-        UserError, match=r"holds a run of other data: num_classes: 4 there, 3 now\Z"
+        UserError, match=r"holds a run of other data: classes: .*'two'\] there, .*'2'\] now\Z"
     ):
         train(config_of(), workdir)
     assert files(workdir) == before

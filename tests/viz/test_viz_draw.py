@@ -77,8 +77,9 @@ def test_grey_and_colour_are_shown_on_a_fixed_range():
     assert grey.shape == (1, 3, 3)
     colour = np.random.default_rng(0).uniform(size=(2, 2, 3)).astype(np.float32)
     np.testing.assert_array_equal(draw.to_rgb(colour), colour)
-    with pytest.raises(ValueError, match="1 or 3 channels"):
-        draw.to_rgb(np.zeros((2, 2, 4)))
+    many = np.random.default_rng(0).uniform(size=(2, 2, 5)).astype(np.float32)
+    np.testing.assert_array_equal(draw.to_rgb(many), many[..., :3])
+    np.testing.assert_array_equal(draw.to_rgb(many[..., :2])[..., 1], many[..., 0])
 
 
 @pytest.mark.parametrize("points", [np.zeros((7, 2)), np.linspace(0, 0.3, 16).reshape(8, 2)])

@@ -13,7 +13,7 @@ from attn_jax.data.sources.image_records import (
     open_stream,
     write_images,
 )
-from attn_jax.data.sources.images import Images, Source, check_images
+from attn_jax.data.sources.images import Images, Source, check_images, digest, with_classes
 from attn_jax.data.sources.npz import load_npz
 from attn_jax.data.sources.tfds import load_tfds
 from attn_jax.errors import check_name
@@ -24,8 +24,10 @@ __all__ = [
     "Source",
     "StreamedSource",
     "check_images",
+    "digest",
     "load_source",
     "open_stream",
+    "with_classes",
     "write_images",
 ]
 

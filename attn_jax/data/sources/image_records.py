@@ -6,13 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from attn_jax.data.pictures import Preparation
 from attn_jax.data.record_writer import write_records
-from attn_jax.data.sources.images import Images, Source, check_images, check_source
+from attn_jax.data.sources.images import (
+    SPLITS,
+    Images,
+    Source,
+    check_images,
+    check_source,
+    digest,
+)
 from attn_jax.data.streams import Records
 
-SPLITS = ("train", "validation", "test")
 # name, dtype, rank and whether an axis varies
 _ARRAYS = [("images", "|u1", 3, False), ("labels", "<i4", 0, False)]
+_ABOUT = {"classes": list, "preparation": dict, "digest": str, "description": str}
 _BLOCK = 4096  # records read at a time
 
 
@@ -23,7 +31,8 @@ class StreamedSource(NamedTuple):
       train: the training split. A batch of it has `images`, uint8 [..., H, W, C], and `labels`,
         int32 [...]: Images(**train.read(ids)).
       validation, test: the other splits, in memory.
-      num_classes: at least 2.
+      classes: their names; label i is classes[i].
+      preparation: how a picture becomes one of these images.
       name: "records".
       description: one line: what was opened and how it was split.
     """
@@ -31,9 +40,15 @@ class StreamedSource(NamedTuple):
     train: Records
     validation: Images
     test: Images
-    num_classes: int
+    classes: tuple[str, ...]
+    preparation: Preparation
     name: str
     description: str
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
 
 
 def write_images(folder: str | os.PathLike, source: Source, *, shard_bytes: int = 2**30) -> None:
@@ -52,11 +67,16 @@ def write_images(folder: str | os.PathLike, source: Source, *, shard_bytes: int 
         `check_images` wants them.
       ModuleNotFoundError: if array_record is not installed.
     """
-    about = {"num_classes": int(source.num_classes), "description": source.description}
     parts = {
         name: check_images(*getattr(source, name), source.num_classes, name) for name in SPLITS
     }
-    check_source(source._replace(**parts))
+    checked = check_source(source._replace(**parts))
+    about = {
+        "classes": list(source.classes),
+        "preparation": source.preparation._asdict(),
+        "digest": digest(checked),
+        "description": source.description,
+    }
     for split in reversed(SPLITS):
         pairs = zip(*parts[split], strict=True)
         examples = ({"images": image, "labels": label} for image, label in pairs)
@@ -72,7 +92,8 @@ def load_records(path: str | os.PathLike) -> Source:
       ModuleNotFoundError: if array_record is not installed.
     """
     streamed = open_stream(path)
-    train = _load(streamed.train, streamed.num_classes, Path(path, "train"))
+    where = Path(os.path.expanduser(path), "train")
+    train = _load(streamed.train, streamed.num_classes, where)
     return Source(train, *streamed[1:])
 
 
@@ -92,12 +113,13 @@ def open_stream(path: str | os.PathLike) -> StreamedSource:
     for split, records in (("validation", validation), ("test", test)):
         if (records.arrays, records.about) != (train.arrays, train.about):
             raise ValueError(f"{root}: train and {split} are not of one data set")
-    num_classes = train.about["num_classes"]
+    classes = tuple(map(str, train.about["classes"]))
     return StreamedSource(
         train,
-        _load(validation, num_classes, root / "validation"),
-        _load(test, num_classes, root / "test"),
-        num_classes,
+        _load(validation, len(classes), root / "validation"),
+        _load(test, len(classes), root / "test"),
+        classes,
+        _preparation(train, root),
         "records",
         train.about["description"],
     )
@@ -107,13 +129,20 @@ def _open(folder: Path) -> Records:
     """Open the records of one split, which must be images with labels."""
     records = Records(folder)
     found = [(spec.name, spec.dtype.str, len(spec.shape), spec.varies) for spec in records.arrays]
-    about = [type(records.about.get(key)) for key in ("num_classes", "description")]
-    if found != _ARRAYS or about != [int, str]:
+    about = {key: type(records.about.get(key)) for key in _ABOUT}
+    if found != _ARRAYS or about != _ABOUT:
         raise ValueError(
             f"{folder} holds no images that write_images wrote: expected uint8 images [H, W, C], "
-            "int32 labels [], num_classes and a description"
+            f"int32 labels [], and {', '.join(_ABOUT)}"
         )
     return records
+
+
+def _preparation(records: Records, root: Path) -> Preparation:
+    try:
+        return Preparation.of(records.about["preparation"])
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{root}: the index holds no preparation of pictures: {error}") from error
 
 
 def _load(records: Records, num_classes: int, where: Path) -> Images:

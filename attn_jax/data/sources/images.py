@@ -1,8 +1,14 @@
 """The form of data that every source returns, and the checks that all of them share."""
 
+import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from attn_jax.data.pictures import Preparation
+
+SPLITS = ("train", "validation", "test")
 
 
 class Images(NamedTuple):
@@ -21,8 +27,10 @@ class Source(NamedTuple):
     """A data set in three splits.
 
     Attributes:
-      train, validation, test: the splits; all images have one shape.
-      num_classes: at least 2.
+      train, validation, test: the splits; all images have one shape. Data that are only to be
+        measured may have splits without images.
+      classes: their names, at least 2; label i is classes[i].
+      preparation: how a picture becomes one of these images.
       name: of the reader in SOURCES.
       description: one line: what was loaded and how it was split.
     """
@@ -30,9 +38,60 @@ class Source(NamedTuple):
     train: Images
     validation: Images
     test: Images
-    num_classes: int
+    classes: tuple[str, ...]
+    preparation: Preparation
     name: str
     description: str
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Names of classes that have none: their numbers."""
+    return tuple(map(str, range(count)))
+
+
+def plain_preparation(images: Images, digit: bool = False) -> Preparation:
+    """The preparation that gives a picture the size and channels of a split's images."""
+    height, width, channels = images.images.shape[1:]
+    return Preparation((height, width), channels, digit=digit)
+
+
+def digest(source: Source) -> str:
+    """A digest of all pixels and labels, 16 hexadecimal digits: the same wherever the data lie."""
+    state = hashlib.blake2b(digest_size=8)
+    for split in SPLITS:
+        for part in getattr(source, split):
+            state.update(repr(part.shape).encode())
+            state.update(np.ascontiguousarray(part))
+    return state.hexdigest()
+
+
+def with_classes(source: Source, classes: Sequence[str]) -> Source:
+    """Number the labels as a run does that knows these classes, matched by name.
+
+    Args:
+      source: which may lack some of the classes.
+      classes: of the run.
+
+    Raises:
+      ValueError: naming the classes that the run does not know.
+    """
+    if strange := [name for name in source.classes if name not in classes]:
+        raise ValueError(
+            f"the run knows the classes {', '.join(classes)}; the data have also "
+            f"{', '.join(strange)}"
+        )
+    numbers = np.array([classes.index(name) for name in source.classes], np.int32)
+    parts = {
+        split: Images(images, numbers[labels])
+        for split in SPLITS
+        for images, labels in [getattr(source, split)]
+    }
+    return source._replace(**parts, classes=tuple(classes))
 
 
 def check_images(images: np.ndarray, labels: np.ndarray, num_classes: int, where: str) -> Images:
@@ -137,5 +196,4 @@ def hold_out(train: Images, where: str) -> tuple[Images, Images]:
 
 def sizes(source: Source) -> str:
     """Describe how many images are in each split."""
-    splits = ("train", "validation", "test")
-    return ", ".join(f"{len(getattr(source, split).labels):,} {split}" for split in splits)
+    return ", ".join(f"{len(getattr(source, split).labels):,} {split}" for split in SPLITS)

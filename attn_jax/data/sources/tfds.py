@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from attn_jax.data.sources.cache import Arrays, cached
-from attn_jax.data.sources.images import Images, Source, check_images, check_source, hold_out, sizes
+from attn_jax.data.sources.images import (
+    Images,
+    Source,
+    check_images,
+    check_source,
+    hold_out,
+    numbered,
+    plain_preparation,
+    sizes,
+)
 
 PREPARE = (
     "prepare it with `tfds build --file_format=array_record` or tfds.builder(name, data_dir=..., "
@@ -43,17 +52,18 @@ def load_tfds(
       ValueError: if there are several data sets, or the features or splits are not there.
     """
     directory = _find(Path(path, dataset or ""))
-    info = json.loads((directory / "dataset_info.json").read_text())
+    info = _json(directory / "dataset_info.json")
+    _check_features(directory)
     if info.get("fileFormat") != "array_record":
         raise ValueError(f"{directory} is not in array_record format; {PREPARE}")
     name = f"tfds-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]}"
     stamp = repr((_stamp(directory), image, label))
     arrays = cached(name, stamp, lambda: _read(directory, image, label), seconds=3.0)
-    num_classes = int(arrays["num_classes"])
+    classes = tuple(map(str, arrays["classes"]))
 
     def split(part: str) -> Images:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-        return check_images(images, labels, num_classes, f"{directory} {part}")
+        return check_images(images, labels, len(classes), f"{directory} {part}")
 
     train, how = split("train"), ""
     if "validation_images" in arrays:
@@ -61,8 +71,9 @@ def load_tfds(
     else:
         train, validation = hold_out(train, f"{directory} train")
         how = "; the last training images validate"
-    source = Source(train, validation, split("test"), num_classes, "tfds", "")
     title = "/".join(directory.parts[-2:])
+    like = plain_preparation(train, digit=info.get("name") == "mnist")
+    source = Source(train, validation, split("test"), classes, like, "tfds", "")
     return check_source(source)._replace(description=f"TFDS {title}: {sizes(source)}{how}")
 
 
@@ -88,6 +99,32 @@ def _find(path: Path) -> Path:
         names = ", ".join(str(one.relative_to(path)) for one in found)
         raise ValueError(f"{path} holds several data sets, choose one by `dataset`: {names}")
     return found[0]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON file that must hold an object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object; got {type(content).__name__}")
+    return content
+
+
+def _check_features(directory: Path) -> None:
+    """Refuse features whose classes TFDS would import from elsewhere: importing runs code."""
+    path = directory / "features.json"
+    waiting: list[Any] = [_json(path)] if path.exists() else []
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            name = one.get("pythonClassName", "tensorflow_datasets.")
+            if not str(name).startswith("tensorflow_datasets."):
+                raise ValueError(f"{path}: expected features of tensorflow_datasets; got {name!r}")
+            waiting += one.values()
 
 
 def _stamp(directory: Path) -> list[tuple[str, int, int]]:
@@ -133,7 +170,8 @@ def _read(directory: Path, image: str | None, label: str | None) -> Arrays:
         raise ValueError(
             f"{directory}: expected uint8 images of 1, 3 or 4 channels; got {features[image]}"
         )
-    arrays = {"num_classes": np.array(features[label].num_classes)}
+    names = features[label].names or numbered(features[label].num_classes)
+    arrays = {"classes": np.array(names)}
     for split in ("train", "validation", "test"):
         if split in splits:
             pairs = _pairs(tfds, builder, split, image, label)

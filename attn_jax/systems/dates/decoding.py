@@ -131,6 +131,11 @@ class Translation(NamedTuple):
         """The text and the answer on one line."""
         return f"{self.text}: {self.date}"
 
+    @property
+    def record(self) -> dict[str, str]:
+        """The same as plain data."""
+        return self._asdict()
+
 
 def unlabelled(texts: Sequence[str]) -> Sequences:
     """Texts whose dates are not known, as a split.

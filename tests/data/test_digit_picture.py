@@ -1,4 +1,4 @@
-"""A user's image is prepared like the training images, however it was stored."""
+"""A picture of a digit is prepared like those of MNIST, however it was stored."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attn_jax.data.user_image import load_user_image
+from attn_jax.data import Preparation, PreparedPicture, load_source, prepare_picture
 
 INK = np.zeros((60, 40), np.uint8)  # an L: 40 high, 20 wide, away from the middle
 INK[4:44, 3:9] = 255
@@ -18,14 +18,18 @@ def stored(path: Path, ink: np.ndarray = INK, mode: str = "L", dark: bool = Fals
     return path
 
 
+def read(path: Path) -> PreparedPicture:
+    return prepare_picture(path, Preparation((28, 28), 1, digit=True))
+
+
 @pytest.fixture
 def expected(tmp_path: Path) -> np.ndarray:
-    return load_user_image(stored(tmp_path / "plain.png"), 28, 1).image
+    return read(stored(tmp_path / "plain.png")).image
 
 
 def test_a_digit_fills_20_of_28_pixels_with_its_mass_in_the_middle(expected: np.ndarray):
-    assert (expected.shape, expected.dtype) == ((28, 28, 1), np.float32)
-    assert 0 == expected.min() < expected.max() == 1
+    assert (expected.shape, expected.dtype) == ((28, 28, 1), np.uint8)
+    assert 0 == expected.min() < expected.max() == 255
     rows, columns = (np.flatnonzero((expected > 0).any((axis, 2))) for axis in (1, 0))
     assert rows[-1] - rows[0] + 1 == 20
     assert columns[-1] - columns[0] + 1 == 10
@@ -36,18 +40,18 @@ def test_a_digit_fills_20_of_28_pixels_with_its_mass_in_the_middle(expected: np.
 
 
 def test_ink_is_light_whichever_way_it_was_drawn(tmp_path: Path, expected: np.ndarray):
-    user = load_user_image(stored(tmp_path / "a.png", dark=True), 28, 1)
+    user = read(stored(tmp_path / "a.png", dark=True))
     np.testing.assert_array_equal(user.image, expected)
     assert user.note.startswith("40x60, dark on light, so inverted, cropped to the ink, scaled to")
-    assert "inverted" not in load_user_image(stored(tmp_path / "b.png"), 28, 1).note
+    assert "inverted" not in read(stored(tmp_path / "b.png")).note
 
 
 def test_where_the_digit_stands_and_how_large_it_is_do_not_matter(
     tmp_path: Path, expected: np.ndarray
 ):
     larger = np.pad(INK.repeat(2, 0).repeat(2, 1), ((5, 60), (100, 7)))
-    user = load_user_image(stored(tmp_path / "a.png", larger), 28, 1)
-    np.testing.assert_allclose(user.image, expected, atol=1e-6)
+    user = read(stored(tmp_path / "a.png", larger))
+    np.testing.assert_array_equal(user.image, expected)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "I;16", "LA", "CMYK"])
@@ -61,7 +65,7 @@ def test_how_the_picture_is_stored_does_not_matter(
         Image.fromarray(levels).save(path)
     else:
         stored(path, mode=mode, dark=dark)
-    np.testing.assert_array_equal(load_user_image(path, 28, 1).image, expected)
+    np.testing.assert_array_equal(read(path).image, expected)
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "palette"])
@@ -75,43 +79,57 @@ def test_ink_on_a_transparent_ground_is_read_like_ink_on_white(
     else:
         levels = [np.zeros_like(INK)] * (1 if mode == "LA" else 3)
         Image.merge(mode, [Image.fromarray(one) for one in (*levels, INK)]).save(path)
-    np.testing.assert_array_equal(load_user_image(path, 28, 1).image, expected)
+    np.testing.assert_array_equal(read(path).image, expected)
 
 
-def test_a_picture_of_the_canvas_size_is_not_moved(tmp_path: Path):
-    levels = np.random.default_rng(0).integers(0, 120, (28, 28), np.uint8)
-    user = load_user_image(stored(tmp_path / "a.png", levels), 28, 1)
-    np.testing.assert_array_equal(user.image[..., 0], (levels / np.float32(255)).astype(np.float32))
+def test_a_picture_of_the_images_size_is_not_moved(tmp_path: Path):
+    levels = np.zeros((28, 28), np.uint8)
+    levels[3:9, 20:26] = 200
+    user = read(stored(tmp_path / "a.png", levels))
+    np.testing.assert_array_equal(user.image[..., 0], levels)
     assert user.note == "28x28"
 
 
-def test_colour_is_kept_and_scaled_to_fit(tmp_path: Path):
-    picture = np.zeros((20, 40, 3), np.uint8)
-    picture[...] = (255, 0, 51)
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    user = load_user_image(tmp_path / "a.png", 10, 3)
-    assert (user.image.shape, user.note) == ((10, 10, 3), "40x20, scaled to fit 10x10")
-    np.testing.assert_allclose(user.image[2:7], np.broadcast_to([1, 0, 0.2], (5, 10, 3)), atol=1e-6)
-    assert user.image[8:].max() == user.image[0].max() == 0
+def test_digits_of_the_training_set_are_left_as_they_are(tmp_path: Path):
+    images = load_source("embedded").test.images[::25]
+    for image in images:
+        user = read(stored(tmp_path / "a.png", image[..., 0]))
+        np.testing.assert_array_equal(user.image, image)
 
 
-def test_colour_of_the_canvas_size_is_not_touched(tmp_path: Path):
-    levels = np.random.default_rng(0).integers(0, 256, (10, 10, 3), np.uint8)
-    Image.fromarray(levels).save(tmp_path / "a.png")
-    user = load_user_image(tmp_path / "a.png", 10, 3)
-    np.testing.assert_array_equal(user.image, levels.astype(np.float32) / 255)
+def blank(kind: str, rows: int, columns: int) -> np.ndarray:
+    """Paper without ink, as scanners and cameras give it."""
+    random = np.random.default_rng(0)
+    levels = np.full((rows, columns), 200.0)
+    if kind in ("noise", "shadow and noise"):
+        levels += random.normal(0, 8, levels.shape)
+    if kind in ("shadow", "shadow and noise"):
+        levels -= np.linspace(0, 120, columns)
+    if kind == "vignette":
+        y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+        levels -= 60 * (x**2 + y**2)
+    return levels.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["noise", "shadow", "shadow and noise", "vignette"])
+@pytest.mark.parametrize("size", [(28, 28), (300, 200)])
+def test_blank_paper_is_refused(tmp_path: Path, kind: str, size: tuple[int, int]):
+    path = stored(tmp_path / "blank.png", blank(kind, *size))
+    with pytest.raises(ValueError, match=r"\A.*blank.png has no ink: its greys .*\Z"):
+        read(path)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_a_picture_without_ink_is_refused(tmp_path: Path, level: int):
-    path = stored(tmp_path / "blank.png", np.full((30, 50), level, np.uint8))
+@pytest.mark.parametrize("size", [(30, 50), (28, 28)])
+def test_a_picture_without_ink_is_refused(tmp_path: Path, level: int, size: tuple[int, int]):
+    path = stored(tmp_path / "blank.png", np.full(size, level, np.uint8))
     with pytest.raises(ValueError, match=r"\A.*blank.png has no ink: its greys span only 0.00.*\Z"):
-        load_user_image(path, 28, 1)
+        read(path)
 
 
 def test_a_missing_picture_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"\Athere is no file .*none.png\Z"):
-        load_user_image(tmp_path / "none.png", 28, 1)
+        read(tmp_path / "none.png")
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "cut", "header", "folder"])
@@ -125,5 +143,5 @@ def test_what_is_no_picture_is_named(tmp_path: Path, damage: str):
         path.mkdir()
     else:
         path.write_bytes(made[damage])
-    with pytest.raises(ValueError, match=r"\A.*bad.png is not an image that can be read: .*\Z"):
-        load_user_image(path, 28, 1)
+    with pytest.raises(ValueError, match=r"\Aexpected a picture that .*bad.png is not one: .*\Z"):
+        read(path)

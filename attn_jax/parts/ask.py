@@ -1,0 +1,162 @@
+"""Asking a classifier about the user's own pictures."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, UInt8
+
+from attn_jax.data import from_uint8, prepare_picture
+from attn_jax.parts.digits import Canvas, on_canvas, picture_key
+from attn_jax.parts.learner import Wiring
+from attn_jax.parts.observe import observe
+from attn_jax.parts.policies import policies
+from attn_jax.parts.report import Presentation
+from attn_jax.tasks import rollouts
+from attn_jax.types import Key, PyTree
+
+_SHOWN = 16  # pictures that are drawn
+_RANKED = 3
+
+
+class Asked(NamedTuple):
+    """A classifier that is asked.
+
+    Attributes:
+      settings: of its run.
+      canvas: what it knows of its images.
+      wiring: the mechanism and the model.
+      presentation: how it is drawn.
+    """
+
+    settings: Any
+    canvas: Canvas
+    wiring: Wiring
+    presentation: Presentation
+
+
+class Reading(NamedTuple):
+    """The answer to one picture.
+
+    Attributes:
+      path: of the picture.
+      probabilities: class -> probability, averaged over rollouts, the likeliest first.
+      spread: standard deviation over rollouts of the likeliest class's probability.
+      rollouts: how many there were.
+      preparation: what was done to the picture first.
+      refused: why there is no answer; "" if there is one.
+    """
+
+    path: str
+    probabilities: Mapping[str, float]
+    spread: float
+    rollouts: int
+    preparation: str
+    refused: str = ""
+
+    @property
+    def line(self) -> str:
+        """The three likeliest classes, the first with its spread over rollouts."""
+        if self.refused:
+            return f"{self.path}: not read: {self.refused}"
+        (first, p), *others = list(self.probabilities.items())[:_RANKED]
+        spread = f" ± {100 * self.spread:.1f} over {self.rollouts} rollouts"
+        ranked = [f"{first} {100 * p:.1f} %{spread}", *(f"{c} {100 * q:.1f} %" for c, q in others)]
+        return f"{self.path}: {', '.join(ranked)}   [{self.preparation}]"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The same as plain data."""
+        if self.refused:
+            return {"file": self.path, "refused": self.refused}
+        best = next(iter(self.probabilities))
+        return {
+            "file": self.path,
+            "class": best,
+            "probability": self.probabilities[best],
+            "spread": self.spread,
+            "rollouts": self.rollouts,
+            "probabilities": dict(self.probabilities),
+            "preparation": self.preparation,
+        }
+
+
+def read_pictures(
+    asked: Asked, params: PyTree, paths: Sequence[str]
+) -> tuple[list[Reading], bytes]:
+    """Each picture's class, and where the model looked in the first pictures.
+
+    Args:
+      asked: the classifier.
+      params: its parameters.
+      paths: of the pictures.
+
+    Returns:
+      A reading for each, and a PNG of rollouts at the policy's mean; b"" if none could be read.
+    """
+    answer = _make_answer(asked, params)
+    readings, images = [], []
+    for path in map(str, paths):
+        try:
+            image, note = _prepared(path, asked.canvas)
+        except (ValueError, OSError) as error:
+            readings.append(Reading(path, {}, 0.0, 0, "", str(error)))
+            continue
+        images.append(image)
+        readings.append(_reading(path, answer(image), asked.canvas.classes, note))
+    if not images:
+        return readings, b""
+    shown = np.stack(images[:_SHOWN])
+    observations = observe(asked.wiring, params, shown, picture_key(asked.settings.data.seed))
+    drawn = asked.presentation.draw(observations, None, asked.canvas.classes)
+    return readings, drawn["paths.png"].data
+
+
+def _prepared(path: str, canvas: Canvas) -> tuple[UInt8[np.ndarray, "H W C"], str]:
+    """A picture on the canvas, and what was done to it."""
+    size = canvas.canvas[:2]
+    picture = prepare_picture(path, canvas.preparation, kept=size)
+    image, note = on_canvas(picture.image, canvas), picture.note
+    if picture.image.shape != image.shape:
+        note += ", in the middle of {1}x{0}".format(*size)
+    return image, note
+
+
+def _make_answer(asked: Asked, params: PyTree) -> Callable[[np.ndarray], Float[np.ndarray, "M K"]]:
+    """An image uint8 [H, W, C] -> the probabilities of M sampled rollouts, after the last glimpse.
+
+    Pictures are asked about one by one, each with a key of its own pixels, so that an answer
+    depends on no other picture.
+    """
+    evaluate, key = asked.settings.evaluate, picture_key(asked.settings.data.seed)
+    policy = policies(asked.wiring, evaluate)[f"m{evaluate.rollouts}"]
+    model = asked.wiring.model(policy.estimator, policy.start)
+
+    @jax.jit
+    def roll(params: PyTree, image: Array, number: Array, key: Key) -> Array:
+        x, variables = from_uint8(image)[None], {"params": params}
+        outputs = rollouts(model, variables, x, key, number[None], policy.rollouts)
+        return jax.nn.softmax(outputs.logits[:, 0, -1])
+
+    def answer(image: np.ndarray) -> np.ndarray:
+        return np.asarray(roll(params, image, jnp.asarray(_number(image)), key))
+
+    return answer
+
+
+def _number(image: np.ndarray) -> np.int32:
+    """A number that depends on the pixels alone, in the place of an example's id."""
+    state = hashlib.blake2b(np.ascontiguousarray(image), digest_size=4)
+    return np.frombuffer(state.digest(), "<i4")[0]
+
+
+def _reading(path: str, p: Float[np.ndarray, "M K"], classes: Sequence[str], note: str) -> Reading:
+    """The likeliest classes, by the average over rollouts."""
+    mean = p.mean(0)
+    order = np.argsort(-mean, kind="stable")
+    ranked = {classes[c]: float(mean[c]) for c in order}
+    return Reading(path, ranked, float(p[:, order[0]].std()), len(p), note)
