@@ -41,7 +41,8 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=None, enable_async_checkpointing=False, create=False
         )
-        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        with _quiet():
+            self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, ascending."""
@@ -105,7 +106,8 @@ class Checkpoints:
         name, notes = self._name(step), self.notes(step)
         items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
         try:
-            state = self._manager.restore(step, args=items)["state"]
+            with _quiet():
+                state = self._manager.restore(step, args=items)["state"]
             digest = _digest(jax.device_get(devices.to_local(state)))
         except Exception as error:  # orbax raises whatever its storage layers raise
             if cluster.is_lost(error):
