@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from attn_jax.data import from_uint8, prepare_picture
-from attn_jax.parts.digits import Canvas, on_canvas, picture_key
+from attn_jax.data import from_uint8
+from attn_jax.parts.digits import Canvas, picture_key, picture_on_canvas
 from attn_jax.parts.learner import Wiring
 from attn_jax.parts.observe import observe
 from attn_jax.parts.policies import policies
@@ -102,7 +102,7 @@ def read_pictures(
     readings, images = [], []
     for path in map(str, paths):
         try:
-            image, note = _prepared(path, asked.canvas)
+            image, note = picture_on_canvas(path, asked.canvas)
         except (ValueError, OSError) as error:
             readings.append(Reading(path, {}, 0.0, 0, "", str(error)))
             continue
@@ -114,16 +114,6 @@ def read_pictures(
     observations = observe(asked.wiring, params, shown, picture_key(asked.settings.data.seed))
     drawn = asked.presentation.draw(observations, None, asked.canvas.classes)
     return readings, drawn["paths.png"].data
-
-
-def _prepared(path: str, canvas: Canvas) -> tuple[UInt8[np.ndarray, "H W C"], str]:
-    """A picture on the canvas, and what was done to it."""
-    size = canvas.canvas[:2]
-    picture = prepare_picture(path, canvas.preparation, kept=size)
-    image, note = on_canvas(picture.image, canvas), picture.note
-    if picture.image.shape != image.shape:
-        note += ", in the middle of {1}x{0}".format(*size)
-    return image, note
 
 
 def _make_answer(asked: Asked, params: PyTree) -> Callable[[np.ndarray], Float[np.ndarray, "M K"]]:

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import UInt8
 
 from attn_jax.data import (
     ASPECTS,
@@ -15,6 +14,7 @@ from attn_jax.data import (
     TASKS,
     Images,
     Preparation,
+    PreparedPicture,
     Source,
     StreamedSource,
     centered,
@@ -23,6 +23,7 @@ from attn_jax.data import (
     load_source,
     make_generator,
     open_stream,
+    prepare_picture,
     with_classes,
 )
 from attn_jax.fields import field, section
@@ -205,12 +206,21 @@ def _digest(source: Source | StreamedSource) -> str:
     return digest(source)
 
 
-def on_canvas(image: UInt8[np.ndarray, "h w C"], canvas: Canvas) -> UInt8[np.ndarray, "H W C"]:
-    """Put a prepared picture in the middle of a black canvas."""
-    if image.shape == canvas.canvas:
-        return image
-    middle = centered(jax.random.key(0), jnp.asarray(image), size=canvas.canvas[0])
-    return np.rint(255 * np.asarray(middle)).astype(np.uint8)
+def picture_on_canvas(path: str, canvas: Canvas) -> PreparedPicture:
+    """A user's picture, prepared as the run's images are, in the middle of a black canvas.
+
+    One that has the canvas's size is taken for a whole canvas.
+
+    Raises:
+      FileNotFoundError, ValueError: as `prepare_picture` does.
+    """
+    size = canvas.canvas[:2]
+    picture = prepare_picture(path, canvas.preparation, kept=size)
+    if picture.image.shape == canvas.canvas:
+        return picture
+    middle = centered(jax.random.key(0), jnp.asarray(picture.image), size=size[0])
+    image = np.rint(255 * np.asarray(middle)).astype(np.uint8)
+    return PreparedPicture(image, f"{picture.note}, in the middle of {size[1]}x{size[0]}")
 
 
 def resident(data: DigitData) -> Images | tuple[()]:
