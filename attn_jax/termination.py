@@ -5,13 +5,13 @@ import signal
 import threading
 from typing import Any
 
-_LIMIT = 20.0  # seconds
+_LIMIT = 60.0  # seconds, which schedulers give
 
 
 class PutOff:
     """Notes SIGTERM, on the main thread, rather than obeying it.
 
-    It is obeyed after all if a second one comes, if nobody has asked for it within 20 s, or if
+    It is obeyed after all if a second one comes, if nobody has asked for it within a minute, or if
     nobody has asked for it at the end of the `with`.
     """
 

@@ -42,7 +42,7 @@ def watch() -> None:
         if signal.getsignal(one) is not signal.SIG_IGN:
             signal.signal(one, _handle)
     if parent := os.environ.pop(PARENT, None):
-        threading.Thread(target=_outlive, args=[int(parent)], daemon=True).start()
+        threading.Thread(target=_follow, args=[int(parent)], daemon=True).start()
 
 
 def _handle(number: int, *_: Any) -> None:
@@ -62,10 +62,13 @@ def _listen(numbers: int) -> None:
             seen.add(number)
 
 
-def _outlive(parent: int) -> None:
+def _follow(parent: int) -> None:
     """End when the other end of a pipe is closed: by its owner, or because that was killed."""
-    os.set_inheritable(parent, False)
-    os.read(parent, 1)
+    try:
+        os.set_inheritable(parent, False)
+        os.read(parent, 1)
+    except OSError:  # no such pipe: what passed the variable on did not pass the file on
+        return
     _end(143, f"the command that started this run has ended; {AGAIN}")
 
 

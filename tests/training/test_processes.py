@@ -35,8 +35,23 @@ def config(data: Path) -> ConfigDict:
     )
 
 
+TRAIN = ("-m", "experiments.train")
+# What measures the test set says so, and does not come back.
+MEASURES = (
+    "import runpy, time\n"
+    "from experiments import signals\n"
+    "signals.watch()\n"
+    "import attn_jax.parts.classification as module\n"
+    "def measure(*_, **__):\n    print('measures', flush=True)\n    time.sleep(200)\n"
+    "module.measure_all = measure\n"
+    "runpy.run_module('experiments.train', run_name='__main__')\n"
+)
+
+
 @contextlib.contextmanager
-def processes(flags: Sequence[Sequence[str]], cache: Path) -> Iterator[list[subprocess.Popen]]:
+def processes(
+    flags: Sequence[Sequence[str]], cache: Path, program: Sequence[str] = TRAIN
+) -> Iterator[list[subprocess.Popen]]:
     """One process of `experiments.train` for each list of flags, joined by their environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -48,7 +63,7 @@ def processes(flags: Sequence[Sequence[str]], cache: Path) -> Iterator[list[subp
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    line = [sys.executable, "-m", "experiments.train"]
+    line = [sys.executable, *program]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = [
         subprocess.Popen(
@@ -138,6 +153,21 @@ def test_one_of_two_is_told_to_stop_both_stop_and_both_go_on(
     train(config, one)
     assert result(two)["resumed_from"] == [last]
     same_figures(two, one)
+
+
+@pytest.mark.slow
+def test_sigterm_while_the_first_of_two_tests_ends_it_at_once_and_then_the_other(
+    config: ConfigDict, jax_cache: Path, tmp_path: Path
+):
+    flags = [[*as_flags(config), f"--workdir={tmp_path}/two"]] * 2
+    with processes(flags, jax_cache, ("-c", MEASURES)) as started:
+        assert started[0].stdout is not None
+        assert any("measures" in said for said in started[0].stdout)
+        started[0].send_signal(signal.SIGTERM)
+        assert started[0].wait(timeout=10) == 143
+        statuses = [status for status, _ in ended(started)]
+    assert statuses[1] in (75, 134, -signal.SIGABRT)
+    assert not (tmp_path / "two" / "result.json").exists()
 
 
 def test_what_one_process_refuses_all_refuse(config: ConfigDict, jax_cache: Path, tmp_path: Path):
