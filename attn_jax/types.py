@@ -15,6 +15,7 @@ The letters used in every annotation of the library:
 Coordinates are (x, y), x along the width, in [-1, 1]; the first row is at y = -1.
 """
 
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
@@ -92,8 +93,9 @@ class ReadApply(Protocol):
     def __call__(self, x: ArrayLike, where: PyTree, /) -> Array: ...
 
 
-class Read(NamedTuple):
-    """What is seen at a place: a deterministic kernel on one example.
+@dataclass(frozen=True)
+class Read:
+    """What is seen at a place: a deterministic kernel on one example, and a function as it is.
 
     Attributes:
       apply: (x, where) -> x'.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from attn_jax import ops
 from attn_jax.ops import affine, affine_grid, grid_sample, mask, weighted_sum
 
 IDENTITY = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -17,6 +18,18 @@ PAIRS = {
     "places of a square map": ((4, 4, 3), (4, 4)),
     "features": ((6,), (6,)),
     "items that are images": ((3, 4, 5, 2), (3,)),
+}
+CORNERS = [[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]]
+# name -> (read, where in lists)
+CALLED = {
+    "weighted_sum": (weighted_sum(), [[0.1] * 7] * 6),
+    "mask": (mask(), [[0.1] * 7] * 6),
+    "retina": (ops.retina(2), [0.1, 0.2]),
+    "crop": (ops.crop(2), [0, 0]),
+    "affine": (affine(2), [[1.0, 0, 0], [0, 1, 0]]),
+    "projective": (ops.projective(2), [[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]),
+    "thin_plate_spline": (ops.thin_plate_spline(2, np.array(CORNERS)), CORNERS),
+    "gaussian_grid": (ops.gaussian_grid(2), [0.1, 0.2, 0.3, 0.4, 0.5]),
 }
 pairs = pytest.mark.parametrize(("x", "where"), PAIRS.values(), ids=PAIRS)
 
@@ -117,3 +130,14 @@ def test_affine_of_a_wide_narrow_image_is_the_image():
 def test_an_empty_output_is_refused(size):
     with pytest.raises(ValueError, match="size must be at least 1; got"):
         affine(size)
+
+
+@pytest.mark.usefixtures("bad_input")
+@pytest.mark.parametrize(("read", "where"), CALLED.values(), ids=CALLED)
+def test_a_read_is_a_function_of_arrays_and_lists(read, where):
+    image = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
+    expected = read.apply(jnp.asarray(image), jnp.asarray(where, jnp.float32))
+    for x, w in ((image, where), (image.tolist(), where), (image.tolist(), np.float32(where))):
+        np.testing.assert_allclose(read(x, w), expected, atol=1e-6)
+        np.testing.assert_allclose(read.apply(x, w), expected, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(read)(image, jnp.float32(where)), expected, atol=1e-6)
