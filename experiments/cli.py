@@ -95,7 +95,7 @@ def _missing_device() -> str:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
         asked = os.environ.get("JAX_PLATFORMS", "")
-        return f"JAX_PLATFORMS={asked}: JAX finds no such device here. {_one_line(error)}"
+        return f"JAX_PLATFORMS={asked}: JAX finds no such device here. {error}".strip()
     return ""
 
 
