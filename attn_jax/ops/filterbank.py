@@ -24,7 +24,7 @@ def gaussian_filters(
 
     Args:
       where: see above; each entry is clipped to [-30, 30]. A g of -1 is one pixel before the first
-        pixel's centre, a g of 1 one pixel after the last one's, as in the paper.
+        pixel's centre, a g of 1 one pixel after the last one's, as in the paper; NaN reads as -1.
       samples: N, at least 1.
       image: (H, W).
 
@@ -32,7 +32,8 @@ def gaussian_filters(
       F_Y, F_X and gamma, in at least float32.
 
     Raises:
-      ValueError: if where is not [5] or samples is below 1.
+      ValueError: if where is not [5], samples is below 1, or an axis is longer than its places can
+        count.
 
     >>> rows, columns, gamma = gaussian_filters(jnp.zeros(5), 3, (5, 7))
     >>> columns[1].argmax().item(), gamma.item()
@@ -70,8 +71,8 @@ def gaussian_grid(size: int) -> Read:
       size: N, so that the glimpse has N x N samples.
 
     Returns:
-      A read of images [H, W, C] at where [5], see `gaussian_filters`: [N, N, C]. It raises
-      TypeError if the image is not floating point.
+      A read of images [H, W, C] at where [5], see `gaussian_filters`: [N, N, C]. The image must be
+      finite. It raises TypeError if it is not floating point.
 
     Raises:
       ValueError: if size is below 1.

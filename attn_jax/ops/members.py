@@ -1,4 +1,11 @@
-"""The table of the reads: each constructor by name, with the tag of what its read takes."""
+"""The table of the reads: each constructor by name, with the tag of what its read takes.
+
+All have one policy for what is not finite. A coordinate of a place that is NaN reads as -1, and its
+gradient is 0, as in the samplers; any other number that is NaN, such as a weight, gives NaN. What
+has weight 0 contributes nothing in the samplers, the reads by transforms and `mask`.
+`weighted_sum`, `retina`, `crop` and `gaussian_grid` are matrix products, in which 0 times what is
+not finite is NaN: there x must be finite, and NaN in all of a channel shows that it is not.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable

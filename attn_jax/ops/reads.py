@@ -73,9 +73,10 @@ def retina(size: Size, scales: int = 1, ratio: float = 2.0, *, unit: float | Non
         so that +-1 are its outer edges.
 
     Returns:
-      A read of images [H, W, C] at locations [2], (x, y): patches [k, h, w, C]. It raises
-      ValueError if the coarsest patch is wider than twice the image, TypeError if the image is
-      not floating point.
+      A read of images [H, W, C] at locations [2], (x, y): patches [k, h, w, C]. A NaN in a
+      location reads as -1; the image must be finite. It raises ValueError if the coarsest patch is
+      wider than twice the image or an axis is longer than its places can count, TypeError if the
+      image is not floating point.
 
     Reference: Mnih et al. 2014, section 3.1.
 

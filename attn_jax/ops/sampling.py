@@ -38,7 +38,8 @@ def grid_sample(
     size, whatever align_corners is.
 
     A NaN coordinate reads as -1. An infinite one reads zeros, `fill` or the border pixel, and as -1
-    in reflection and wrap.
+    in reflection and wrap. A pixel or a fill of weight 0 contributes nothing, also if it is not
+    finite; the gradient by the grid is that from the right, and counts the neighbour.
 
     At the places of `affine_grid`'s identity the image is returned: bit for bit where coordinates
     are exact in binary, as for sizes that are powers of two, else to (H + W) 2^-23, the rounding of
@@ -59,21 +60,24 @@ def grid_sample(
       fill: the value outside, a scalar or [C]; for padding "constant" alone.
       align_corners: whether +-1 are the centres (True) or outer edges (False) of border pixels.
       implementation: "xla"; "native", a C++ kernel for CPUs: bilinear, of images in float32 or
-        float64, compiled by the system's compiler at first use; or None: native if it has been
-        compiled, else XLA now and native in a later run. $ATTN_JAX_IMPLEMENTATION replaces None;
-        what native does not support then goes through XLA. On other devices, with several devices
-        in one jit, and in what `jax.export` writes, it is XLA in any case.
+        float64, compiled by the system's compiler at first use; or None: native if it had been
+        compiled before this process first sampled, else XLA for the whole process and native in a
+        later run. $ATTN_JAX_IMPLEMENTATION replaces None; what native does not support then goes
+        through XLA. On other devices, with several devices in one jit, on meshes of explicit axes,
+        for more numbers than int32 counts, and in what `jax.export` writes, it is XLA in any case.
 
     Returns:
       The image at the grid's places, in the image's dtype; coordinates, weights and sums are
       computed in at least float32.
 
     Raises:
-      ValueError: for a wrong rank, an empty axis, a grid that does not fit, an unknown mode,
+      ValueError: for a wrong rank, an empty axis, one of more than 2^24 pixels unless grid or
+        image are float64, a grid that does not fit, an unknown mode,
         padding or implementation, fill without "constant" or of a wrong shape, "bicubic" or
         "lanczos3" of a volume.
       TypeError: for an image, grid or fill that is not floating point.
-      RuntimeError: for "native" without a C++ compiler.
+      RuntimeError: for "native" where it cannot be compiled or loaded.
+      NotImplementedError: for `jax.experimental.jet` of "lanczos3".
 
     Reference: Jaderberg et al. 2015, eq. 3.
 
