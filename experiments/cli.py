@@ -95,7 +95,8 @@ def _missing_device() -> str:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
         asked = os.environ.get("JAX_PLATFORMS", "")
-        return f"JAX_PLATFORMS={asked}: JAX finds no such device here. {error}".strip()
+        why = " ".join(str(error).split())
+        return f"JAX_PLATFORMS={asked}: JAX finds no such device here. {why}".strip()
     return ""
 
 
