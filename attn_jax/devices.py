@@ -12,6 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
+from attn_jax import memory
 from attn_jax.types import PyTree
 
 
@@ -57,8 +58,24 @@ def init_sharded(init: Callable[[], PyTree], split: bool) -> PyTree:
     return jax.jit(init, out_shardings=layout(jax.eval_shape(init), split))()
 
 
+def check_state(init: Callable[[], PyTree], split: bool) -> None:
+    """Refuse a train state that would not fit, before `init_sharded` makes it.
+
+    Raises:
+      UserError: naming the memory.
+    """
+    shares = jax.device_count() if split else 1
+    what = "the parameters and the optimiser's state"
+    memory.check_arrays(what, jax.eval_shape(init), split=shares)
+
+
 def replicate(tree: PyTree) -> PyTree:
-    """Host arrays, the same in all processes, on every device."""
+    """Host arrays, the same in all processes, on every device.
+
+    Raises:
+      UserError: for arrays that do not fit.
+    """
+    memory.check_arrays("the data that stays on each device", tree)
     return _put(tree, replicated(data_mesh()), np.shape)
 
 
@@ -108,16 +125,20 @@ def describe() -> str:
     return f"{jax.device_count()} {jax.devices()[0].device_kind} device(s){processes}"
 
 
-def check_batch(batch: int) -> None:
-    """Refuse a batch that cannot be split over the devices.
+def check_batch(batch: int, count: int) -> None:
+    """Refuse `count` batches that cannot be split over the devices, or whose ids do not fit.
 
     Raises:
       ValueError: naming both numbers.
+      UserError: naming the memory.
     """
     devices, processes = jax.device_count(), jax.process_count()
     if batch % devices:
         over = f"{devices} devices" + (f" of {processes} processes" if processes > 1 else "")
         raise ValueError(f"train.batch must divide over {over}; got {batch}")
+    ids = 8 * batch * count  # the least that is made of each example, before it is split
+    what = f"the examples of one call, train.batch={batch} by train.steps_per_call={count},"
+    memory.check_bytes(what, ids, on_host=True)
 
 
 def barrier(name: str) -> None:

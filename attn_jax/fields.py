@@ -13,6 +13,8 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
+import numpy as np
+
 from attn_jax.errors import check_name, nearest_name
 
 T = TypeVar("T")
@@ -23,13 +25,14 @@ class Rule(NamedTuple):
 
     Attributes:
       meaning: a phrase for the reader.
-      least, above, below: bounds of a number; None: none.
+      least, most, above, below: bounds of a number; None: those of int32 and float32.
       names: valid names of a str.
       empty: whether a tuple may be empty.
     """
 
     meaning: str
     least: float | None = None
+    most: float | None = None
     above: float | None = None
     below: float | None = None
     names: tuple[str, ...] = ()
@@ -43,6 +46,8 @@ class Rule(NamedTuple):
         if self.below is not None:
             start = f"({self.above:g}" if self.above is not None else f"[{self.least or 0:g}"
             return f"in {start}, {self.below:g})"
+        if self.most is not None:
+            return f"from {self.least or 0:g} to {self.most:g}"
         if self.above is not None:
             return "positive" if self.above == 0 else f"above {self.above:g}"
         return "" if self.least is None else f"at least {self.least:g}"
@@ -54,26 +59,53 @@ class Rule(NamedTuple):
           ValueError: naming the field, what it may be and what came.
         """
         if isinstance(value, tuple):
+            if len(value) > _MOST_ENTRIES:
+                raise ValueError(f"{name} may hold {_MOST_ENTRIES} numbers; got {len(value)}")
             for one in value:
                 if not self._holds(one):
                     raise ValueError(f"{name} must hold numbers {self.range}; got {value}")
+                _check_int(name, one)
             if not value and not self.empty:
                 raise ValueError(f"{name} must hold a number or more; got ()")
         elif isinstance(value, str):
             if self.names:
                 check_name(name, value, self.names)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{name} must be finite; got {value:g}")
+        elif isinstance(value, float):
+            self._check_float(name, value)
         elif not self._holds(value):
-            shown = f"{value:g}" if isinstance(value, float) else value
-            raise ValueError(f"{name} must be {self.range}; got {shown}")
+            raise ValueError(f"{name} must be {self.range}; got {value}")
+        else:
+            _check_int(name, value)
+
+    def _check_float(self, name: str, value: float) -> None:
+        rounded = _float32(value)  # what it becomes on the device: 1e-60 is 0, 1e39 infinite
+        if not math.isfinite(rounded):
+            raise ValueError(f"{name} must be finite; got {value:g}")
+        if not self._holds(value):
+            raise ValueError(f"{name} must be {self.range}; got {value:g}")
+        if not self._holds(rounded):
+            raise ValueError(f"{name} must be {self.range} in float32; got {value!r}")
 
     def _holds(self, value: Any) -> bool:
         return value is None or (
             (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
         )
+
+
+_MOST_ENTRIES, _MOST_INT = 64, 2**31 - 1
+
+
+def _check_int(name: str, value: Any) -> None:
+    if value is not None and value > _MOST_INT:
+        raise ValueError(f"{name} must be at most {_MOST_INT}; got {value}")
+
+
+def _float32(value: float) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.float32(value))
 
 
 def field(
@@ -81,6 +113,7 @@ def field(
     *,
     names: Iterable[str] = (),
     least: float | None = None,
+    most: float | None = None,
     above: float | None = None,
     below: float | None = None,
     empty: bool = False,
@@ -90,10 +123,10 @@ def field(
     Args:
       meaning: a phrase, with its unit.
       names: valid names of a str: a table's keys.
-      least, above, below: bounds of a number, or of each number of a tuple.
+      least, most, above, below: bounds of a number, or of each number of a tuple.
       empty: whether a tuple may be empty.
     """
-    rule = Rule(meaning, least, above, below, tuple(names), empty)
+    rule = Rule(meaning, least, most, above, below, tuple(names), empty)
     return dataclasses.field(metadata={"rule": rule})
 
 

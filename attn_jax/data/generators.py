@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int, UInt8
 
+from attn_jax import memory
 from attn_jax.data.digits import centered, cluttered, translated
 from attn_jax.errors import check_name
 from attn_jax.types import Key
@@ -48,6 +49,7 @@ def make_generator(
 
     Raises:
       ValueError: for an unknown task, or a shift for a task that has none.
+      UserError: for a canvas that does not fit into memory.
 
     >>> generate = make_generator("translated", size=40)
     >>> keys = jax.random.split(jax.random.key(0), 2)
@@ -57,6 +59,7 @@ def make_generator(
     check_name("task", task, TASKS)
     if shift and task != "centered":
         raise ValueError(f"shift is for the task 'centered', not {task!r}; got {shift}")
+    memory.check_bytes(f"a canvas of size {size}", 4 * (size or 1) ** 2)
     options = {} if size is None else {"size": size}
     if task == "centered":
         options["shift"] = shift
@@ -70,6 +73,14 @@ def make_generator(
         return jax.vmap(lambda key, i: example(key, images[i], images))(keys, ids)
 
     return generate
+
+
+def _check_split(generate: Generate, key: Key, images: Array) -> None:
+    """Refuse canvases that do not fit into memory."""
+    one = jax.eval_shape(lambda: generate(key[None], images, jnp.zeros(1, jnp.int32)))
+    count, sides = len(images), "x".join(map(str, one.shape[1:]))
+    size = count * memory.bytes_of(one) // 4  # a byte a value
+    memory.check_bytes(f"{count} composed images of {sides} (data.size)", size, on_host=True)
 
 
 _fold_keys = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
@@ -88,11 +99,15 @@ def compose_split(
       images: of the split.
       batch: the number of images composed at a time.
 
+    Raises:
+      UserError: for canvases that do not fit into memory.
+
     Returns:
       Levels 0 to 255; `from_uint8` of them is exactly what `generate` returns.
     """
     images, n = jnp.asarray(images), len(images)
-    compose = jax.jit(generate)
+    _check_split(generate, key, images)
+    compose = memory.within("composing images of data.size", jax.jit(generate))
 
     def levels(start: int) -> np.ndarray:
         ids = jnp.arange(start, start + batch) % n  # one shape: compiled once

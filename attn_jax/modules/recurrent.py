@@ -158,8 +158,9 @@ class Unroll(nn.Module):
             check_keys("keys", keys, (memory.x.shape[0], self.num_steps), strict=False)
         self._check_length("inputs", inputs)
         step: Any = self.step
-        # A constant: where all steps are in one iteration, XLA folds the choice of start or not.
-        first = np.arange(self.num_steps) == (0 if carry is None else -1)
+        # A constant where all steps are in one iteration: XLA folds the choice of start or not.
+        count = np.arange if self.unroll >= self.num_steps else jnp.arange
+        first = count(self.num_steps) == (0 if carry is None else -1)
         carry = step.initial(memory.x, memory.mask) if carry is None else carry
         shared, sequence = (memory, None) if self.x_axis is None else (None, memory)
         steps = (*_time_first((sequence, inputs, keys)), first)

@@ -20,7 +20,9 @@ class Compute:
 
     dtype: str = field("dtype of the computation; parameters stay float32", names=DTYPES)
     remat: bool = field("whether the backward pass computes activations again instead of keeping")
-    unroll: int = field("steps in one turn of the loop: faster, longer to compile", least=1)
+    unroll: int = field(
+        "steps in one turn of the loop: faster, longer to compile", least=1, most=128
+    )
 
     @property
     def jax_dtype(self) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.baselines import BASELINES
@@ -51,14 +52,14 @@ class Wiring(NamedTuple):
       start: how the first glimpse is placed; None: as any other.
       model: makes the model.
       steps: T, choices in a rollout.
-      dummy_input: an input of zeros [1, ...], to make parameters with.
+      dummy_input: the shape of an input [1, ...], to make parameters with.
     """
 
     attention: Attention
     start: Estimator | None
     model: MakeModel
     steps: int
-    dummy_input: Array
+    dummy_input: jax.ShapeDtypeStruct
 
     def at_mode(self) -> Any:
         """The model that is measured, drawn and of."""
@@ -124,9 +125,15 @@ def make_learner(
 
     def init(key: Key) -> tuple[PyTree, PyTree]:
         keys = jax.random.split(key, (1, wiring.steps))
+        module = wiring.model(attention.first, wiring.start)
+
         # Compiled, so that the forward pass, which nothing reads, is not even run.
-        init = jax.jit(wiring.model(attention.first, wiring.start).init)
-        return init(key, wiring.dummy_input, keys)["params"], baseline.init()
+        @jax.jit
+        def made(key: Key, keys: Key) -> PyTree:
+            zeros = jnp.zeros(wiring.dummy_input.shape, wiring.dummy_input.dtype)
+            return module.init(key, zeros, keys)["params"]
+
+        return made(key, keys), baseline.init()
 
     def loss(
         params: PyTree, batch: PyTree, key: Key, step: Array, carried: PyTree

@@ -1,6 +1,7 @@
 """Policies measured on images: the mean, averaged rollouts and controls, with their intervals."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int
 
+from attn_jax import memory
 from attn_jax.data import Images, from_uint8
 from attn_jax.fields import field, section
 from attn_jax.parts.learner import Wiring
@@ -95,6 +97,7 @@ def make_measure(
     """(params, images uint8 [N, H, W, C], labels [N], key) -> the policy's answers."""
     model = wiring.model(policy.estimator, policy.start)
 
+    @partial(memory.within, f"measuring {policy.rollouts} rollouts of {batch} images (evaluate)")
     @jax.jit
     def answer(params: PyTree, images: Array, ids: Array, key: Key) -> Array:
         variables = {"params": params}

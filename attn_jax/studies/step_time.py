@@ -58,7 +58,7 @@ def benchmark(config: Mapping[str, Any], calls: int, started: float) -> dict[str
     settings, experiment = prepare(config)
     train = settings.train
     with as_user_errors():
-        devices.check_batch(train.batch)
+        devices.check_batch(train.batch, train.steps_per_call)
     call, compile_seconds = _updates(settings, experiment)
     jax.block_until_ready(call())
     first = time.time() - started

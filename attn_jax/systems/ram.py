@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -29,8 +30,8 @@ class Glimpses(SpreadMechanism):
     read: str = field("what is seen at a point", names=("retina", "crop"))
     steps: int = field("glimpses", least=1)
     size: int = field("side of a glimpse, pixels", least=1)
-    scales: int = field("retina: how many patches a glimpse has", least=1)
-    ratio: float = field("retina: how much wider each next patch is", least=1)
+    scales: int = field("retina: how many patches a glimpse has", least=1, most=64)
+    ratio: float = field("retina: how much wider each next patch is", least=1, most=1000)
     unit: float | None = field(
         "pixels from the centre at location +-1; 0: the image's edge; None: one pixel inside it",
         least=0,
@@ -99,7 +100,7 @@ def wire(settings: RamSections, canvas: Canvas) -> Wiring:
             **compute.loop(mechanism.steps),
         )
 
-    dummy = jnp.zeros((1, *canvas.canvas))
+    dummy = jax.ShapeDtypeStruct((1, *canvas.canvas), jnp.float32)
     return Wiring(attention, start, model, mechanism.steps, dummy)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -102,7 +103,7 @@ def wire(settings: SquareSections, canvas: Canvas) -> Wiring:
             **compute.loop(mechanism.steps),
         )
 
-    dummy = jnp.zeros((1, *canvas.canvas))
+    dummy = jax.ShapeDtypeStruct((1, *canvas.canvas), jnp.float32)
     return Wiring(attention, None, model, mechanism.steps, dummy)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from attn_jax import cluster, devices, fields, lock
+from attn_jax import cluster, devices, fields, lock, memory
 from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import Stopped, UserError, as_user_errors, check_installed
 from attn_jax.records import Row, write_json, writing
@@ -93,8 +93,12 @@ def _prepare(system: System, settings: Settings) -> Experiment:
     needed += ["tensorboardX"] if settings.log.tensorboard else []
     needed += ["tqdm"] if settings.log.progress and sys.stderr.isatty() else []
     check_installed(*needed)
-    devices.check_batch(settings.train.batch)
-    return system.prepare(settings)
+    train = settings.train
+    devices.check_batch(train.batch, min(train.steps_per_call, train.steps))
+    experiment = system.prepare(settings)
+    split = train.state == "sharded"
+    devices.check_state(lambda: fresh_state(settings, experiment.learner), split)
+    return experiment
 
 
 def _begin(
@@ -209,7 +213,8 @@ def make_advance(
     updates = many(make_update(run.settings, run.experiment.learner))
     layout = jax.tree.map(lambda leaf: leaf.sharding, state)
     shardings = layout, devices.replicated(devices.data_mesh())
-    call = jax.jit(updates, donate_argnums=0, out_shardings=shardings)
+    what = f"{run.settings.train.steps_per_call} updates of train.batch={run.settings.train.batch}"
+    call = memory.within(what, jax.jit(updates, donate_argnums=0, out_shardings=shardings))
 
     def advance(state: TrainState, step: int) -> tuple[TrainState, Row, float]:
         began = time.perf_counter()

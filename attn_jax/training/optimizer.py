@@ -34,7 +34,7 @@ class Optimizer:
     learning_rate: float = field("the highest learning rate", above=0)
     schedule: str = field("from the learning rate down to 0", names=SCHEDULES)
     warmup: int = field("steps of a linear rise from 0", least=0)
-    momentum: float = field("of sgd", least=0)
+    momentum: float = field("of sgd", least=0, below=1)
     weight_decay: float = field("decoupled in adamw, an L2 penalty elsewhere", least=0)
     clip: float = field("global norm that gradients are clipped to; 0: none", least=0)
     average: float = field("decay of the moving average of parameters; 0: none", least=0, below=1)

@@ -86,6 +86,17 @@ VALUES = {
     "mechanism.scales=4": r"coarsest patch .* at most twice the image, 20x20 .*got 32x32",
     "data.size=9": r"size must be at least the digit's 10 x 10 pixels; got 9",
     "data.shift=5": r"shift must be 0 to 4 on a 10 canvas; got 5",
+    "seed=-1": r"seed must be at least 0; got -1",
+    "seed=9223372036854775808": r"seed must be at most 2147483647; got 9223372036854775808",
+    "optimizer.weight_decay=-0.1": r"optimizer.weight_decay must be at least 0; got -0.1",
+    "optimizer.clip=1e39": r"optimizer.clip must be finite; got 1e\+39",
+    "model.core_widths=abc": r"model.core_widths.*abc",
+    "model.core_widths=(10000000,)": r"the parameters and the optimiser's state would take \S+ PiB "
+    r"of memory; [\d.]+ GiB are free",
+    "data.size=1000000": r"a canvas of size 1000000 would take 3.6 TiB of memory; .* are free",
+    "train.batch=2147483648": r"train.batch must be at most 2147483647; got 2147483648",
+    "train.batch=2147483647": r"the examples of one call, train.batch=2147483647 by "
+    r"train.steps_per_call=4, would take 64.0 GiB of memory; [\d.]+ GiB are free",
     "data.path=/nowhere/a.npz": r"expected a .npz file at /nowhere/a.npz; there is none",
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -150,7 +151,7 @@ def wire(settings: DatesSections) -> Wiring:
             **compute.loop(FACTS["steps"]),
         )
 
-    dummy = jnp.zeros((1, FACTS["length"]), jnp.int32)
+    dummy = jax.ShapeDtypeStruct((1, FACTS["length"]), jnp.int32)
     return Wiring(attention, None, model, FACTS["steps"], dummy)
 
 

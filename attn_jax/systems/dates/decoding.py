@@ -1,6 +1,7 @@
 """Dates decoded by a model, and how right they are."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from attn_jax import memory
 from attn_jax.data import Sequences
 from attn_jax.data.dates import MAX_LENGTH, decode_output, encode_input
 from attn_jax.parts.learner import Wiring
@@ -49,6 +51,7 @@ def make_decoder(wiring: Wiring, estimator: Estimator, batch: int) -> Decode:
     """(params, split) -> its decoding, each answer fed back."""
     model = wiring.model(estimator, None)
 
+    @partial(memory.within, f"decoding {batch} dates at a time (evaluate.batch)")
     @jax.jit
     def decode(params: PyTree, codes: Array, ids: Array) -> tuple[Array, Array]:
         key = jax.random.key(0)  # unused: nothing is sampled
