@@ -29,13 +29,14 @@ def main() -> None:
     queries = flags.FLAGS([*sys.argv])[1:]
     if not all(queries) or not queries:
         raise UserError("name pictures, or texts: experiments.infer --workdir=… image.png …")
-    for output in map(Path, _OUTPUT.value):
+    outputs = [Path(name) for name in dict.fromkeys(_OUTPUT.value)]  # parsed twice: above, at first
+    for output in outputs:
         if output.suffix not in (".png", ".json"):
             raise UserError(f"--output must end in .png or .json; got {output}")
     answers, png = infer(_WORKDIR.value, queries)
     print("\n".join(one.line for one in answers))
     records = [one.record for one in answers]
-    for output in map(Path, _OUTPUT.value):
+    for output in outputs:
         if output.suffix == ".png" and not png:
             continue
         with cli.writing(str(output)):
@@ -44,8 +45,8 @@ def main() -> None:
             else:
                 write_atomically(output, png)
         print(f"{'where it looked' if output.suffix == '.png' else 'answers'}: {output}")
-    if refused := sum("refused" in record for record in records):
-        raise UserError(f"{refused} of {len(records)} could not be read")
+    if refused := [record["refused"] for record in records if "refused" in record]:
+        raise UserError(f"{len(refused)} of {len(records)} not read: {refused[0]}")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ class TooLarge(ValueError):
 def _open(path: str | Path) -> Iterator[Any]:
     """Open a file without decoding it."""
     check_installed("PIL")
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
     from PIL.JpegImagePlugin import JpegImageFile
 
     try:
@@ -123,6 +123,12 @@ def _open(path: str | Path) -> Iterator[Any]:
         raise
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {path}") from error
+    except IsADirectoryError as error:
+        raise ValueError(f"expected a picture; {path} is a folder") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"expected a picture that Pillow reads; {path} is not one: its format is unknown"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooLarge(path, "more") from error
     except Exception as error:  # Pillow raises many kinds of error on damaged files

@@ -69,7 +69,9 @@ class Digits:
     )
     recursive: bool = field("folder: whether folders in class folders are read")
     fraction: float = field(
-        "folder without valid/ or test/: fraction of each class for each of the two", least=0
+        "folder without valid/ or test/: fraction of each class for each of the two",
+        above=0,
+        below=0.5,
     )
 
 

@@ -59,7 +59,7 @@ def rollout_gif(
             raise ValueError(f"label must be in [0, {len(probabilities[0])}); got {label}")
         probabilities = np.asarray(probabilities)
         shown = _shown(probabilities, label)
-    names = [str(c) if class_names is None else class_names[c] for c in shown]
+    names = [str(c) if class_names is None else draw.plain(class_names[c]) for c in shown]
     bars = 4.8 + 0.1 * max(map(len, names), default=0)  # inches, wide enough for the longest name
     centres = draw.to_pixels(locations, image.shape[:2])
     frames = []

@@ -51,7 +51,7 @@ def attention(
     for n, image in enumerate(images):
         top = _MARGIN + n * row
         if titles is not None:
-            draw.write(figure, _MARGIN, top, titles[n], fontsize=8)
+            draw.write(figure, _MARGIN, top, draw.plain(titles[n], 80), fontsize=8)
         for t in range(steps + 1):
             left = _MARGIN + t * (_TILE + _GAP)
             axes = draw.panel(figure, left, top + head, _TILE, _TILE)

@@ -8,8 +8,8 @@ from attn_jax.viz import draw
 from attn_jax.viz.checks import check_shapes
 
 # Inches.
-_CELL, _LEAST, _LETTER, _MARGIN = 0.42, 0.12, 0.085, 0.15
-_WRITTEN = 24  # classes: of more, cells are too small for numbers
+_CELL, _LARGEST, _LETTER, _MARGIN = 0.42, 12.0, 0.085, 0.15
+_WRITTEN, _NAMED = 24, 80  # classes: of more, cells are too small for numbers, and for names
 
 
 def confusion(counts: np.ndarray, class_names: Sequence[str]):
@@ -27,8 +27,9 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]):
     """
     lengths = check_shapes(counts=(counts, "K K"), class_names=(np.array(class_names), "K"))
     classes = lengths["K"]
-    cell = _CELL if classes <= _WRITTEN else max(_LEAST, _CELL * _WRITTEN / classes)
-    words = _LETTER * max(map(len, class_names)) + 0.3
+    cell = min(_CELL, _LARGEST / classes)
+    names = [draw.plain(name) if classes <= _NAMED else "" for name in class_names]
+    words = _LETTER * max(map(len, names)) + 0.3
     left, top, side = _MARGIN + 0.25 + words, _MARGIN + 0.25 + words, classes * cell
     figure = draw.new_figure(left + side + _MARGIN, top + side + _MARGIN)
     axes = draw.panel(figure, left, top, side, side)
@@ -36,8 +37,9 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]):
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="answer", ylabel="class")
     axes.xaxis.set_label_position("top")
-    axes.set_xticks(range(classes), class_names, rotation=90, fontsize=9)
-    axes.set_yticks(range(classes), class_names, fontsize=9)
+    size = min(9, 60 * cell)  # points
+    axes.set_xticks(range(classes), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(classes), names, fontsize=size)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     if classes <= _WRITTEN:
         for (row, column), count in np.ndenumerate(counts):

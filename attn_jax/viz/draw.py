@@ -90,6 +90,16 @@ def channels_shown(channels: int) -> str:
     )
 
 
+def plain(text: str, longest: int = 32) -> str:
+    """Shorten a user's text, and keep matplotlib from reading its dollars as mathematics.
+
+    >>> plain("$5 and $10")
+    '\\\\$5 and \\\\$10'
+    """
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return short.replace("$", r"\$")
+
+
 def spread(points: np.ndarray, gap: float, rounds: int = 60) -> np.ndarray:
     """Move points apart until no two are nearer than `gap`, so that their labels do not overlap.
 

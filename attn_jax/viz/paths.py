@@ -100,7 +100,7 @@ def _title(
     figure, top: float, label: int | None, prediction: int, names: Sequence[str] | None
 ) -> None:
     def called(c: int) -> str:
-        return str(c) if names is None else names[c]
+        return str(c) if names is None else draw.plain(names[c])
 
     wrong = label is not None and label != prediction
     text, colour = f"read {called(prediction)}", draw.WARNING if wrong else draw.INK

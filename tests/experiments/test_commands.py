@@ -58,10 +58,24 @@ def test_infer_reads_pictures_and_draws_where_it_looked(
     status, out, err = run("infer", args)
     assert (status, err) == (0, "")
     first, second, last = out.splitlines()
-    assert first.startswith(f"{picture}: ") and second.startswith(f"{picture}: ")
-    assert "dark on light, so inverted" in first
+    assert first == second
+    assert first.startswith(f"{picture}: ") and first.endswith("   [40x30, stretched to 10x10]")
     assert last == f"where it looked: {output}"
     assert Image.open(output).format == "PNG"
+
+
+def test_infer_writes_its_answers_and_ends_with_2_if_one_is_missing(
+    run: Run, finished: Path, picture: Path, tmp_path: Path
+):
+    args = [f"--workdir={finished}", f"--output={tmp_path}/a.json", str(picture), "none.png"]
+    status, out, err = run("infer", args)
+    assert (status, err) == (2, "error: 1 of 2 not read: there is no file none.png\n")
+    assert "none.png: not read: there is no file none.png" in out
+    answer, refused = json.loads((tmp_path / "a.json").read_text())["answers"]
+    assert answer["file"] == str(picture)
+    assert set(answer["probabilities"]) == {"0", "1", "2"}
+    assert refused == {"file": "none.png", "refused": "there is no file none.png"}
+    assert not (tmp_path / "looked.png").exists()
 
 
 REFUSED = {
@@ -81,7 +95,7 @@ REFUSED = {
         "infer", "--workdir=RUN HERE/no.png", "there is no file HERE/no.png",
     ),
     "infer of what is no picture": (
-        "infer", "--workdir=RUN HERE/a.txt", "a.txt is not an image that can be read",
+        "infer", "--workdir=RUN HERE/a.txt", "a.txt is not one: its format is unknown",
     ),
     "infer into a folder that is not there": (
         "infer", "--workdir=RUN --output=HERE/no/a.png HERE/digit.png", "a.png cannot be written",

@@ -23,7 +23,14 @@ def test_counts_stand_in_their_cells_and_names_at_the_sides():
 def test_many_classes_have_no_numbers_and_fit():
     figure = viz.confusion(np.eye(200, dtype=int), [f"class {i}" for i in range(200)])
     assert cells(figure) == []
-    assert max(figure.get_size_inches()) < 40
+    assert max(figure.get_size_inches()) < 14
+
+
+def test_names_are_no_mathematics_and_not_too_long():
+    names = ["$a$ & $b$", r"$\nothing$", "c" * 200]
+    figure = viz.confusion(np.eye(3, dtype=int), names)
+    assert viz.to_png(figure).startswith(b"\x89PNG")
+    assert max(figure.get_size_inches()) < 8
 
 
 def test_what_does_not_fit_is_refused():

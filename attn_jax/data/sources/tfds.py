@@ -154,8 +154,11 @@ def _read(directory: Path, image: str | None, label: str | None) -> Arrays:
         raise ModuleNotFoundError(
             "TFDS directories need tensorflow-datasets: pip install 'attn_jax[experiments]'"
         ) from error
-    builder = tfds.builder_from_directory(directory)
-    features = builder.info.features
+    try:
+        builder = tfds.builder_from_directory(directory)
+        features = builder.info.features
+    except Exception as error:  # TFDS and protobuf raise many kinds of error on damaged files
+        raise ValueError(f"{directory} cannot be read: {_reason(error)}") from error
     image = _feature(features, tfds.features.Image, image, directory)
     label = _feature(features, tfds.features.ClassLabel, label, directory)
     splits = [*builder.info.splits]
@@ -190,8 +193,13 @@ def _pairs(tfds: Any, builder: Any, split: str, image: str, label: str) -> list[
         items = (item for block in blocks for item in records.__getitems__(block))
         return [(item[image], item[label]) for item in items]
     except Exception as error:  # TFDS and array_record raise many kinds of error
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{builder.data_path}: cannot read the split {split}: {reason}") from error
+        where = f"{builder.data_path}: cannot read the split {split}"
+        raise ValueError(f"{where}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, or its kind."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _decode(pairs: list[tuple[bytes, int]], mode: str, where: str) -> tuple[np.ndarray, np.ndarray]:
