@@ -26,15 +26,17 @@ CONFIGS = sorted(set(re.findall(r"--config=(\S+\.py)", README)))
 
 
 def test_the_code_runs_and_gives_finite_gradients():
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
     scope = {}
-    exec(compile(code, "README.md", "exec"), scope)
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(compile(code, "README.md", "exec"), scope)
     assert scope["where"].shape == (4, 6, 2)
     gradients = jax.tree.leaves(scope["grads"])
     assert len(gradients) == len(jax.tree.leaves(scope["variables"]))
     assert all(np.isfinite(gradient).all() for gradient in gradients)
     assert any(np.any(gradient) for gradient in gradients)
     assert np.isfinite(scope["figures"]["loss"])
+    assert scope["logits"].shape == (4, 6, 10)
+    assert np.ptp(scope["logits"]) > 0
 
 
 def test_the_square_has_five_mechanisms():

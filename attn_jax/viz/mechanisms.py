@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_jax.viz import draw
-from attn_jax.viz.attention import attended
+from attn_jax.viz.attention_map import attended
 
 # Inches.
 _IMAGE, _BETWEEN, _CELL, _HEAD, _MARGIN = 1.85, 0.42, 4.55, 0.56, 0.15

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_jax.viz import draw
-from attn_jax.viz.attention import attended
+from attn_jax.viz.attention_map import attended
 
 # Inches.
 _TILE, _GAP, _BETWEEN, _MARGIN, _LABEL, _HEAD = 0.62, 0.04, 0.2, 0.1, 1.2, 0.24

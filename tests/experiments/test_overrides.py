@@ -17,7 +17,7 @@ from attn_jax.training.writers import Progress
 from tests.systems.test_configs import ALL
 from tests.tiny import ROOT, config_of_file
 
-COUNT, SECONDS, GIBIBYTES = 2000, 120, 1
+COUNT, SECONDS, GIBIBYTES = 2000, 300, 1
 NUMBERS = [
     "-1", "0", "1", "2", "3", "7", "64", "129", "-0.0", "0.5", "1.0", "1e-3", "1e-50", "1e39",
     "nan", "inf", "-inf", "2147483647", "2147483648", "4294967296", "9223372036854775807",
@@ -70,28 +70,39 @@ def _late(*_: Any) -> None:
     raise TimeoutError(f"took more than {SECONDS} s")
 
 
+class Traced:
+    """A jitted function that is traced, or compiled as well, and not run."""
+
+    def __init__(self, call: Any):
+        self.lower, self.trace = call.lower, call.trace
+
+    def __call__(self, *args: Any) -> None:
+        self.trace(*args)
+        raise Stopped("enough")
+
+
 @pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """brief(whole): end a run after its first update, or, if not whole, as soon as it is traced."""
+def brief(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """brief(last): end a run once its update is "traced", "planned" (compiled) or "run"."""
     within = memory.within
 
     def end(*_: Any) -> None:
         raise Stopped("enough")
 
-    def traced(what: str, call: Any) -> Callable:
-        if " updates of " not in what:
-            return within(what, call)
-        return lambda *args: end(call.trace(*args))
+    def until(last: str) -> None:
+        def shortened(what: str, call: Any) -> Callable:
+            if last == "run" or " updates of " not in what:
+                return within(what, call)
+            return within(what, Traced(call)) if last == "planned" else Traced(call)
 
-    def set_up(whole: bool) -> None:
-        monkeypatch.setattr(memory, "within", within if whole else traced)
+        monkeypatch.setattr(memory, "within", shortened)
 
     monkeypatch.setattr(Progress, "write", end)
-    return set_up
+    return until
 
 
 def sized(args: list[str]) -> bool:
-    """Whether a command asks for an absurd size, which only a compiled program shows."""
+    """Whether a command asks for a large size, which may fit and then take hours."""
     return any(arg.rpartition("=")[2].strip("(),").isdigit()
                and int(arg.rpartition("=")[2].strip("(),")) > 100 for arg in args[1:])  # fmt: skip
 
@@ -103,7 +114,7 @@ def peak() -> float:
 
 def check(run: Callable, brief: Callable, args: list[str], workdir: Path, whole: bool) -> str:
     """Run one command; its outcome, or an AssertionError that shows it."""
-    brief(whole or sized(args))
+    brief("planned" if sized(args) else "run" if whole else "traced")
     before = peak()
     signal.alarm(SECONDS)
     try:
