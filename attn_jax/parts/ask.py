@@ -112,7 +112,7 @@ def read_pictures(
         return readings, b""
     shown = np.stack(images[:_SHOWN])
     observations = observe(asked.wiring, params, shown, picture_key(asked.settings.data.seed))
-    drawn = asked.presentation.draw(observations, None, asked.canvas.classes)
+    drawn = asked.presentation.draw(observations, None)
     return readings, drawn["paths.png"].data
 
 

@@ -73,9 +73,9 @@ class Wire(Protocol):
 
 @runtime_checkable
 class Present(Protocol):
-    """Says how a classifier of these sections is described and drawn."""
+    """Says how a classifier of these sections is described and drawn, for images of a canvas."""
 
-    def __call__(self, settings: Any, /) -> Presentation:
+    def __call__(self, settings: Any, canvas: Canvas, /) -> Presentation:
         """The presentation."""
         ...
 
@@ -96,7 +96,8 @@ def classifier_system(
         return with_data(settings, load_digits(settings.data))
 
     def with_data(settings: ClassifierSettings, data: DigitData) -> Experiment:
-        return classification(settings, data, wire(settings, data.canvas), present(settings))
+        known = settings, data.canvas
+        return classification(settings, data, wire(*known), present(*known))
 
     def prepare_other(settings: ClassifierSettings, facts: Mapping[str, Any]) -> Experiment:
         return with_data(settings, load_digits(settings.data, Canvas.of(facts)))
@@ -109,7 +110,7 @@ def classifier_system(
         queries: Sequence[str],
     ) -> tuple[list[Reading], bytes]:  # fmt: skip
         canvas = Canvas.of(facts)
-        asked = Asked(settings, canvas, wire(settings, canvas), present(settings))
+        asked = Asked(settings, canvas, wire(settings, canvas), present(settings, canvas))
         return read_pictures(asked, variables["params"], queries)
 
     return System(sections, config, prepare, rebuild, ask, prepare_other)

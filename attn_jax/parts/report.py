@@ -1,6 +1,6 @@
 """The report of a classifier of images: its protocol, its table of errors, its pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,9 +21,9 @@ class DrawObservations(Protocol):
     """Draws where a model looked, by file name, "paths.png" first."""
 
     def __call__(
-        self, observations: Observations, labels: np.ndarray | None, classes: Sequence[str], /
+        self, observations: Observations, labels: np.ndarray | None, /
     ) -> dict[str, viz.Picture]:
-        """Pictures, with a verdict where the labels [N] are known; classes are their names."""
+        """Pictures, with a verdict where the labels [N] are known."""
         ...
 
 
@@ -75,7 +75,7 @@ def draw(
         "Error against the number of glimpses, one curve a policy.",
         "The error if the model had to answer after each glimpse; bands are 95 % intervals.",
     )
-    looks = presentation.draw(observations, test.labels[chosen], canvas.classes)
+    looks = presentation.draw(observations, test.labels[chosen])
     of_all = viz.channels_shown(canvas.canvas[-1])
     drawn = {
         name: one._replace(caption=f"{one.caption} {of_all}".strip()) for name, one in looks.items()

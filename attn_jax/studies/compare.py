@@ -216,4 +216,5 @@ def _picture(learned: Sequence[CellResult], composed: Images) -> bytes:
         name = one.cell.mechanism.replace("_", " ")
         strips.append(viz.Strip(name, kind, where, patch, observations.answers))
     shown = np.asarray(images, np.float32) / 255
-    return viz.to_png(viz.side_by_side(shown, strips, labels))
+    classes = Canvas.of(learned[0].loaded.facts).classes
+    return viz.to_png(viz.side_by_side(shown, strips, labels, classes))

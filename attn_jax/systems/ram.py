@@ -104,21 +104,22 @@ def wire(settings: RamSections, canvas: Canvas) -> Wiring:
     return Wiring(attention, start, model, mechanism.steps, dummy)
 
 
-def present(settings: RamSections) -> Presentation:
+def present(settings: RamSections, canvas: Canvas) -> Presentation:
     """How it is described and drawn."""
     mechanism = settings.mechanism
+    unit = mechanism.unit_on(canvas.canvas) or canvas.canvas[0] / 2
     glimpses = (
         f"{mechanism.steps} glimpses of {mechanism.size}x{mechanism.size}, "
-        f"{mechanism.scales} scale(s)"
+        f"{mechanism.scales} scale(s), at most {unit:g} pixels from the centre"
     )
-    return Presentation("RAM", glimpses, partial(draw, mechanism))
+    return Presentation("RAM", glimpses, partial(draw, mechanism, canvas.classes))
 
 
 def draw(
     mechanism: Glimpses,
+    classes: Sequence[str],
     observations: Observations,
     labels: np.ndarray | None,
-    classes: Sequence[str],
 ) -> dict[str, viz.Picture]:
     """Paths of glimpses over the images; with labels also the first of them as an animation."""
     places = observations.where * _frame(mechanism, observations.images.shape)

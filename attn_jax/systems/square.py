@@ -120,20 +120,20 @@ def _proposal(settings: SquareSections, takes: Tag, size: tuple[int, int]) -> nn
     return SCORES[mechanism.scores](widths.score_features, seen, dtype, places)
 
 
-def present(settings: SquareSections) -> Presentation:
+def present(settings: SquareSections, canvas: Canvas) -> Presentation:
     """How it is described and drawn."""
     mechanism = settings.mechanism
     glimpses = (
         f"{mechanism.steps} steps of {mechanism.estimator} and {mechanism.read} on an encoded map"
     )
-    return Presentation("Recurrent attention", glimpses, partial(draw, settings))
+    return Presentation("Recurrent attention", glimpses, partial(draw, settings, canvas.classes))
 
 
 def draw(
     settings: SquareSections,
+    classes: Sequence[str],
     observations: Observations,
     labels: np.ndarray | None,
-    classes: Sequence[str],
 ) -> dict[str, viz.Picture]:
     """Light or an outline over each image for each step."""
     kind, where, patch = on_map(settings, observations)

@@ -28,13 +28,19 @@ class Strip(NamedTuple):
     predictions: np.ndarray
 
 
-def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: np.ndarray):
+def side_by_side(
+    images: np.ndarray,
+    strips: Sequence[Strip],
+    labels: np.ndarray,
+    class_names: Sequence[str] | None = None,
+):
     """Draw the images, and below them one row for each mechanism with its steps on each image.
 
     Args:
       images: [N, H, W, C] in [0, 1].
       strips: at least one; all have the same number of steps.
       labels: [N], the true classes.
+      class_names: [K], in the verdicts; None: the numbers of the classes.
 
     Returns:
       A matplotlib figure.
@@ -42,6 +48,10 @@ def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: np.ndarray
     Raises:
       ValueError: if a strip does not have N images.
     """
+
+    def called(c: int) -> str:
+        return str(c) if class_names is None else draw.plain(class_names[c])
+
     for strip in strips:
         if len(strip.where) != len(images):
             raise ValueError(
@@ -54,12 +64,12 @@ def side_by_side(images: np.ndarray, strips: Sequence[Strip], labels: np.ndarray
     figure = draw.new_figure(width, 2 * _MARGIN + (len(strips) + 1) * row)
     for n, image in enumerate(images):
         left = _MARGIN + _LABEL + n * (block + _BETWEEN)
-        draw.write(figure, left, _MARGIN + 0.04, f"true {labels[n]}", fontsize=8)
+        draw.write(figure, left, _MARGIN + 0.04, f"true {called(int(labels[n]))}", fontsize=8)
         draw.show(draw.panel(figure, left, _MARGIN + _HEAD, _TILE, _TILE), image)
         for r, strip in enumerate(strips, start=1):
             top = _MARGIN + r * row
             right = strip.predictions[n] == labels[n]
-            verdict = f"{'✓' if right else '✗'} read {strip.predictions[n]}"
+            verdict = f"{'✓' if right else '✗'} read {called(int(strip.predictions[n]))}"
             colour = draw.INK if right else draw.WARNING
             draw.write(figure, left, top + 0.06, verdict, fontsize=7, color=colour)
             for t in range(steps):

@@ -66,6 +66,7 @@ def test_a_folder_alone_is_enough_from_training_to_report(learned: Path):
     assert measured["test/error_mean"] == 0
     assert "45x30 pixels, RGB" in measured["data"]
     assert measured["protocol"].startswith("centered 45x45, ")
+    assert "at most 21.5 pixels from the centre" in measured["protocol"]
     page = (learned / "report.html").read_text()
     assert "centered 45×45 images" in page
     assert {"paths.png", "confusion.png"} <= {one.name for one in (learned / "pictures").iterdir()}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from attn_jax.data import Preparation
 from attn_jax.errors import UserError
 from attn_jax.parts.digits import Canvas
 from attn_jax.parts.learner import Wiring
@@ -17,7 +18,7 @@ from attn_jax.systems import read_config, square
 from configs import taxonomy
 from tests.tiny import first_state, prepared, small_config, updated
 
-CANVAS = Canvas((10, 10, 1), 3)
+CANVAS = Canvas((10, 10, 1), ("a", "b", "c"), Preparation((10, 10)))
 
 
 def wired(config: ConfigDict) -> tuple[square.SquareSections, Wiring]:
