@@ -8,6 +8,7 @@ scatter. The tangent of the place sums the pixels again with the weights of one 
 and never scatters. An argument that is not differentiated costs nothing.
 """
 
+from collections.abc import Callable
 from functools import partial
 from math import prod
 
@@ -46,7 +47,7 @@ def sample_windows(boundary: Boundary, image: Array, fill: Array, place: Array) 
         return _sample_windows(boundary, image, fill, place)
     if not boundary.kernel.taylor:
         raise NotImplementedError("jet of mode='lanczos3': JAX's sinc has no Taylor coefficients")
-    return _plain(boundary, image, fill, place)
+    return _values(boundary, image, fill, place, _part_of_jet)
 
 
 def _is_in_jet(*args: Array) -> bool:
@@ -59,12 +60,14 @@ def _is_in_jet(*args: Array) -> bool:
     return False
 
 
-def _plain(boundary: Boundary, image: Array, fill: Array, place: Array) -> Array:
+def _values(boundary: Boundary, image: Array, fill: Array, place: Array, part: Callable) -> Array:
     first, weights, _ = _taps(boundary.kernel, place)
-    return _contract(_pixels(boundary, image, fill, first), weights)
+    return _contract(_pixels(boundary, image, fill, first), weights, part)
 
 
-_sample_windows = jax.custom_jvp(_plain, nondiff_argnums=(0,))
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _sample_windows(boundary: Boundary, image: Array, fill: Array, place: Array) -> Array:
+    return _values(boundary, image, fill, place, _part)
 
 
 @partial(_sample_windows.defjvp, symbolic_zeros=True)
@@ -73,13 +76,13 @@ def _sample_windows_jvp(boundary, primals, tangents):
     image_dot, fill_dot, place_dot = tangents
     first, weights, slopes = _taps(boundary.kernel, place)
     pixels = _pixels(boundary, image, fill, first)
-    out = _contract(pixels, weights)
+    out = _contract(pixels, weights, _part)
     out_dot = jnp.zeros_like(out)
     if not (isinstance(image_dot, SymbolicZero) and isinstance(fill_dot, SymbolicZero)):
         out_dot = _linear(boundary, _dense(image_dot), _dense(fill_dot), first, weights)
     if slopes and not isinstance(place_dot, SymbolicZero):
         along = [
-            _contract(pixels, [*weights[:axis], slope, *weights[axis + 1 :]])
+            _contract(pixels, [*weights[:axis], slope, *weights[axis + 1 :]], _part)
             for axis, slope in enumerate(slopes)
         ]
         out_dot = out_dot + _along(along, place_dot)
@@ -182,23 +185,33 @@ def _linear(
     return windows.sum(tuple(range(1, d + 1)))
 
 
-def _contract(pixels: dict[tuple, Array], weights: list[Taps]) -> Array:
+def _contract(pixels: dict[tuple, Array], weights: list[Taps], part: Callable) -> Array:
     """Sum w_k pixels_k axis by axis, the last first; written out, so that XLA makes one loop."""
     for of_axis in reversed(weights):
         sums: dict[tuple, Array] = {}
         for (*key, k), pixel in pixels.items():
-            part = _part(of_axis[k][:, None], pixel)
-            sums[tuple(key)] = sums[tuple(key)] + part if k else part
+            weighed = part(of_axis[k][:, None], pixel)
+            sums[tuple(key)] = sums[tuple(key)] + weighed if k else weighed
         pixels = sums
     (out,) = pixels.values()
     return out
 
 
+@jax.custom_jvp
 def _part(weight: Array, pixel: Array) -> Array:
-    """Weigh a pixel; one that is not finite and has weight 0 contributes nothing, not NaN.
+    """Weigh a pixel; what has weight 0 contributes nothing, also if it is not finite."""
+    return weight * jnp.where(weight == 0, 0, pixel)
 
-    A finite one is left as it is, for the sake of derivatives by the weight.
-    """
+
+@_part.defjvp
+def _part_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Differentiate by the weight as if it were not 0."""
+    (weight, pixel), (weight_dot, pixel_dot) = primals, tangents
+    return _part(weight, pixel), weight_dot * pixel + _part(weight, pixel_dot)
+
+
+def _part_of_jet(weight: Array, pixel: Array) -> Array:
+    """Compute `_part`, more slowly, without a derivative of its own."""
     return weight * jnp.where((weight == 0) & ~jnp.isfinite(pixel), 0, pixel)
 
 
