@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +72,16 @@ def test_where_the_kernel_says_nothing_it_is_all_memory_or_unknown(
 def test_this_machine_has_memory():
     free = memory.device_free()
     assert free is not None and free > 2**20
+
+
+@pytest.mark.parametrize(
+    ("stats", "free"),
+    [({"bytes_limit": 900, "bytes_in_use": 200}, 700), ({"bytes_limit": 900}, 900), (None, None)],
+)
+def test_a_gpu_tells_its_own_memory(stats: dict, free: int, monkeypatch: pytest.MonkeyPatch):
+    gpu = SimpleNamespace(platform="gpu", memory_stats=lambda: stats)
+    monkeypatch.setattr(memory.jax, "local_devices", lambda: [gpu])
+    assert memory.device_free() == free
 
 
 @pytest.mark.parametrize(

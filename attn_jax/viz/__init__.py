@@ -13,8 +13,8 @@ from attn_jax.viz.mechanisms import MechanismPicture, mechanism_table
 from attn_jax.viz.paths import glimpse_paths
 from attn_jax.viz.report import Picture, Section, Table, render_report
 from attn_jax.viz.samples import location_samples, weight_bars
-from attn_jax.viz.side_by_side import Strip, side_by_side
 from attn_jax.viz.steps import error_by_glimpse
+from attn_jax.viz.strips import Strip, side_by_side
 
 __all__ = [
     "Alignment",
