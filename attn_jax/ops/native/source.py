@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import jax
-import jaxlib
 
 # In the order in which they include each other.
 FILES = ("threads.h", "places.h", "shapes.h", "forward.h", "backward.h", "calls.h", "sample.cc")
@@ -51,7 +50,7 @@ def digest() -> str:
     A library is used where the compiler that made it is gone, or was replaced by another.
     """
     flags = " ".join((*_FLAGS, *_INTEL_FLAGS))
-    parts = text(), flags.encode(), jaxlib.__version__.encode(), _cpu().encode()
+    parts = text(), flags.encode(), jax.lib.__version__.encode(), _cpu().encode()
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
