@@ -57,6 +57,9 @@ def train(
         if devices.is_first():
             print(f"{workdir} is finished: see {workdir / 'report.html'}", flush=True)
         return workdir / "report.html"
+    split = settings.train.state == "sharded"
+    with cluster.refusing_together():
+        devices.check_state(lambda: fresh_state(settings, experiment.learner), split)
     with ExitStack() as stack:
         with cluster.refusing_together(), writing(workdir):
             (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -95,10 +98,7 @@ def _prepare(system: System, settings: Settings) -> Experiment:
     check_installed(*needed)
     train = settings.train
     devices.check_batch(train.batch, min(train.steps_per_call, train.steps))
-    experiment = system.prepare(settings)
-    split = train.state == "sharded"
-    devices.check_state(lambda: fresh_state(settings, experiment.learner), split)
-    return experiment
+    return system.prepare(settings)
 
 
 def _begin(

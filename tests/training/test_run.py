@@ -35,9 +35,15 @@ def test_a_config_survives_its_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"train__steps": 9}, {"log__progress": False}, {"log__tensorboard": False}]
+    "change",
+    [
+        {"train__steps": 9},
+        {"log__progress": False},
+        {"log__tensorboard": False},
+        {"data__path": "other"},
+    ],
 )
-def test_only_length_and_logging_may_change(tmp_path: Path, change: dict):
+def test_only_length_logging_and_the_place_of_the_data_may_change(tmp_path: Path, change: dict):
     write_json(tmp_path / "config.json", changed())
     check_workdir(tmp_path, changed(**change))
 
@@ -49,7 +55,6 @@ def test_only_length_and_logging_may_change(tmp_path: Path, change: dict):
         {"train__steps_per_call": 9},
         {"train__checkpoint_seconds": 1.0},
         {"mechanism__spread_end": 0.02},
-        {"data__path": "other"},
         {"evaluate__every": 50},
     ],
 )
