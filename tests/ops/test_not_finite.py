@@ -76,6 +76,13 @@ def test_affine_sample_returns_any_image(implementation):
     np.testing.assert_array_equal(out, image)
 
 
+@pytest.mark.parametrize("padding", cases.PADDINGS)
+def test_zeros_keep_their_sign(padding):
+    image = jnp.full((4, 8, 1), -0.0).at[1:3, 2:5].set(1.0)
+    out = grid_sample(image, identity(False), padding=padding, implementation="xla")
+    np.testing.assert_array_equal(np.signbit(out), np.signbit(image))
+
+
 @pytest.mark.parametrize("bad", BAD)
 def test_a_mask_of_zero_hides_anything(bad):
     x, weights = jnp.array([[1.0], [bad]]), jnp.array([1.0, 0.0])
