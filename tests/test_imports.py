@@ -58,7 +58,7 @@ MAY_IMPORT["runs"] = LIBRARY | {"training", "parts", "systems"}
 MAY_IMPORT["studies"] = LIBRARY | {"training", "parts", "systems", "runs"}
 MAY_IMPORT["yardsticks"] = LIBRARY - {"fields", "devices", "cluster", "checkpoint"}
 
-BASE = {"jax", "flax", "optax", "numpy", "jaxtyping"}
+BASE = {"jax", "jaxlib", "flax", "optax", "numpy", "jaxtyping"}
 WITHOUT_FLAX = (
     "types",
     "checks",
