@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attn_jax import memory
 from attn_jax.data import check_images, load_source
+from attn_jax.errors import UserError
 from tests.source_checks import check_form, refuses, same
 
 Arrays = dict[str, np.ndarray]
@@ -153,6 +155,16 @@ def test_npz_with_a_damaged_header(content: bytes, message: str, tmp_path: Path)
             file.writestr(name, content if name == "x_train.npy" else data)
     with refuses(f"cannot read .*data.npz: .*({message})"):
         load_source("npz", path)
+
+
+def test_npz_of_more_than_is_free_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(memory, "host_free", lambda: 500)
+    with pytest.raises(
+        UserError, match=r"data.npz: x_train.npy would take 800 bytes of memory; 500 bytes are free"
+    ):
+        load_source("npz", saved(tmp_path))
 
 
 def test_npz_that_is_encrypted_or_oddly_compressed(tmp_path: Path):

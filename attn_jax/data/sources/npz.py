@@ -16,6 +16,8 @@ from attn_jax.data.sources.images import (
     plain_preparation,
     sizes,
 )
+from attn_jax.errors import UserError
+from attn_jax.memory import check_bytes
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 
@@ -79,13 +81,15 @@ def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
                     f"among {', '.join(found) or 'no arrays'}"
                 )
             wanted = [*NAMES, *({"class_names"} & {*found})]
-            return {name: _array(file, f"{name}.npy") for name in wanted}
+            return {name: _array(file, f"{name}.npy", path) for name in wanted}
+    except UserError:
+        raise
     except Exception as error:  # zipfile and NumPy raise many kinds of error on damaged files
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(f"cannot read {path}: {reason}") from error
 
 
-def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
+def _array(file: zipfile.ZipFile, name: str, path: str | os.PathLike) -> np.ndarray:
     """One array, once its header claims as many bytes as are stored: they are allocated first."""
     with file.open(name) as member:
         try:
@@ -100,8 +104,7 @@ def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
         raise ValueError(f"{name} holds Python objects, not numbers")
     if claimed != stored:
         raise ValueError(f"{name} claims {claimed:,} bytes of data and has {stored:,}")
-    if claimed > _memory():
-        raise ValueError(f"{name} has {claimed:,} bytes, more than this machine's memory")
+    check_bytes(f"{path}: {name}", claimed, on_host=True)
     with file.open(name) as member:
         return np.lib.format.read_array(member, allow_pickle=False)
 
@@ -110,14 +113,6 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine; where it does not say, no limit."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**63
 
 
 def _count(labels: np.ndarray, where: str) -> int:
