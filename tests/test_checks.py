@@ -191,7 +191,7 @@ MISUSE = {
     ),
     "an apply for a read": (
         lambda: Attend(Location(), GAUSSIAN, RETINA.apply),
-        r"read must be of type Read, such as ops.retina\(8\); got .*apply",
+        r"read must be of type Read, such as ops.retina\(8\); got read_of.*",
     ),
     "no steps": (
         lambda: Unroll(Step(None, Flat(), Core(())), 0),

@@ -76,6 +76,9 @@ class Run(NamedTuple):
 def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
     """Refuse a folder that cannot be one, or that holds a run of another config.
 
+    A run that ended before its first checkpoint, as one that does not fit into memory, may be begun
+    anew with any config.
+
     Raises:
       UserError: naming the path, or the fields that differ with both values.
     """
@@ -94,8 +97,15 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
             f"{workdir} holds a run of an older version, whose config has no 'system'; "
             "give this run another --workdir"
         )
-    if differ := differences(_held(before), _held(config)):
+    differ = differences(_held(before), _held(config))
+    if differ and _has_learned(workdir):
         raise UserError(f"{workdir} holds a run of another config: {'; '.join(differ)}")
+
+
+def _has_learned(workdir: Path) -> bool:
+    """Whether a folder holds what another config's run would lose."""
+    folders = (workdir / "checkpoints").glob("*")
+    return (workdir / "result.json").exists() or any(one.name.isdigit() for one in folders)
 
 
 def _held(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,14 +60,25 @@ def test_only_length_logging_and_the_place_of_the_data_may_change(tmp_path: Path
 )
 def test_any_other_field_is_named_with_both_values(tmp_path: Path, change: dict):
     write_json(tmp_path / "config.json", changed())
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     [(field, now)] = change.items()
     field = field.replace("__", ".")
     with pytest.raises(UserError, match=rf"another config: {field}: .* there, {now!r} now\Z"):
         check_workdir(tmp_path, changed(**change))
 
 
+def test_nothing_is_held_to_a_config_whose_run_has_saved_nothing(tmp_path: Path):
+    write_json(tmp_path / "config.json", changed())
+    (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
+    check_workdir(tmp_path, changed(seed=7))
+    write_json(tmp_path / "result.json", {})
+    with pytest.raises(UserError, match="another config: seed: 0 there, 7 now"):
+        check_workdir(tmp_path, changed(seed=7))
+
+
 def test_a_field_that_only_one_of_them_has_is_named(tmp_path: Path):
     write_json(tmp_path / "config.json", changed())
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     there = read_json(tmp_path / "config.json")
     del there["train"]["batch"]
     (tmp_path / "config.json").write_text(json.dumps(there))

@@ -48,6 +48,8 @@ def test_the_cases_are_the_product_and_what_native_code_has_of_it():
 
 def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(library, "_compiler", lambda: None)
+    monkeypatch.setattr(library, "path", lambda: tmp_path / "none.so")
+    monkeypatch.setattr(library, "_load", library._load.__wrapped__)  # what is loaded already
     with pytest.raises(UserError, match="needs a C.*compiler"):
         conformance.run(tmp_path / "page.md", 1, lambda _: None)
 

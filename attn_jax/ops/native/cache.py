@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 try:
@@ -19,6 +19,7 @@ except ImportError:  # not on this system: processes that start together each co
     fcntl = None
 
 _SEAL = 64  # characters of a SHA-256
+_loaded: list[ExitStack] = []  # files of loaded libraries, which stay open
 # Compiles by the command that follows, seals the result, and renames it into place.
 SCRIPT = """
 made=$0 final=$1
@@ -60,7 +61,8 @@ def load(library: Path) -> ctypes.CDLL:
       Damaged: if it is not whole.
       OSError: if it is not there, not ours, or cannot be loaded.
     """
-    with library.open("rb") as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(library.open("rb"))
         _check_owner(os.fstat(file.fileno()), library)
         content = file.read()
         if hashlib.sha256(content[:-_SEAL]).hexdigest().encode() != content[-_SEAL:]:
@@ -68,9 +70,12 @@ def load(library: Path) -> ctypes.CDLL:
         # The file that was read, whatever has its name now.
         opened = f"/proc/self/fd/{file.fileno()}"
         try:
-            return ctypes.CDLL(opened if os.path.exists(opened) else str(library))
+            loaded = ctypes.CDLL(opened if os.path.exists(opened) else str(library))
         except OSError as error:
             raise OSError(str(error).replace(opened, str(library))) from error
+        # The loader takes a library of the same name for the same one, so the number stays taken.
+        _loaded.append(stack.pop_all())
+        return loaded
 
 
 def _check_owner(status: os.stat_result, library: Path) -> None:
