@@ -76,7 +76,7 @@ def _myself() -> dict[str, Any]:
 
 
 def _holder(path: Path) -> dict[str, Any]:
-    """What the lock says of its holder; {} where it says nothing that can be read."""
+    """Read who holds the lock; {} where that cannot be read."""
     try:
         said = json.loads(path.read_text())
         return {"pid": int(said["pid"]), "host": str(said["host"]), "since": str(said["since"])}

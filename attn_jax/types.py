@@ -95,7 +95,7 @@ class ReadApply(Protocol):
 
 @dataclass(frozen=True)
 class Read:
-    """What is seen at a place: a deterministic kernel on one example, and a function as it is.
+    """A deterministic kernel that reads one example at a place; it can be called.
 
     Attributes:
       apply: (x, where) -> x'.

@@ -46,7 +46,7 @@ def test_every_number_has_a_lower_bound(row: tuple):
 
 
 def refusal(system: str, name: str, value: Any) -> str:
-    """What a config says to this value of a field."""
+    """The message with which a config refuses this value of a field."""
     config = config_of_file(CONFIGS[system], None).to_dict()
     *sections, last = name.split(".")
     place = config

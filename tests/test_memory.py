@@ -1,4 +1,4 @@
-"""What does not fit into memory is refused with its estimate, before it is allocated."""
+"""Arrays that do not fit into memory are refused with their estimate, before allocation."""
 
 import re
 from pathlib import Path

@@ -19,7 +19,7 @@ _one_large = Lock()  # so that threads together need the memory of one
 
 
 class PictureInfo(NamedTuple):
-    """What the head of a file says of its picture.
+    """The size and kind of a picture, as the head of its file has them.
 
     Attributes:
       size: (rows, columns) of the upright picture.

@@ -11,7 +11,8 @@ from attn_jax.data.digit_picture import as_digit
 from attn_jax.data.picture_files import decode, picture_info
 from attn_jax.errors import check_name
 
-ASPECTS = ("stretch", "pad", "crop")
+# how a picture of other proportions is fitted -> the word for one that was
+ASPECTS = {"stretch": "stretched", "pad": "padded", "crop": "cropped"}
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -85,12 +86,9 @@ def prepare_picture(
         return PreparedPicture(image, ", ".join(notes + done))
     if found != how.size:
         picture = _fitted(picture, how)
-        notes.append("{2} to {1}x{0}".format(*how.size, _DONE[how.aspect]))
+        notes.append("{2} to {1}x{0}".format(*how.size, ASPECTS[how.aspect]))
     image = np.asarray(picture).reshape(*how.size, how.channels)
     return PreparedPicture(image, ", ".join(notes))
-
-
-_DONE = {"stretch": "stretched", "pad": "padded", "crop": "cropped"}
 
 
 def _flat(picture: Any, how: Preparation) -> Any:

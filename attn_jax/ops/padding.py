@@ -58,7 +58,7 @@ class Boundary(NamedTuple):
         """
         low, high = self.bounds(size)
         if self.padding in ("reflection", "wrap"):
-            # What is not finite is replaced before it is computed with.
+            # Infinite and NaN coordinates are replaced before they are computed with.
             limit = float(jnp.finfo(coordinate.dtype).max) / (2 * size)
             known = jnp.where(jnp.abs(coordinate) < limit, coordinate, -1)
             pixel = to_pixels(known, size, self.align_corners)

@@ -70,7 +70,7 @@ class Reading(NamedTuple):
 
     @property
     def record(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """The answer as plain data."""
         if self.refused:
             return {"file": self.path, "refused": self.refused}
         best = next(iter(self.probabilities))

@@ -97,7 +97,7 @@ class Canvas(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """The facts as plain data, as a checkpoint keeps them."""
         return {**self._asdict(), "preparation": self.preparation._asdict()}
 
     @classmethod

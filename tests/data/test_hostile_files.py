@@ -18,7 +18,7 @@ from tests.tiny import write_npz
 COUNT = int(os.environ.get("ATTN_JAX_FUZZ_FILES", "5000"))
 REFUSALS = (ValueError, FileNotFoundError)
 
-# What makes a file, and what reads it.
+# A maker of a file, and a reader of it.
 Kind = tuple[Callable[[Path], Path], Callable[[Path], object]]
 
 

@@ -103,7 +103,7 @@ def ended(pid: int, pipe: int) -> tuple[int, int]:
 
 
 def left(workdir: Path) -> dict[str, Any]:
-    """What must be the same, bit for bit: states by their digests, rows, figures."""
+    """Collect all that must be equal bit for bit: states by their digests, rows, figures."""
     notes = {
         step: json.loads((workdir / "checkpoints" / str(step) / "notes/metadata").read_text())
         for step in kept(workdir)

@@ -36,7 +36,7 @@ def config(data: Path) -> ConfigDict:
 
 
 TRAIN = ("-m", "experiments.train")
-# What measures the test set says so, and does not come back.
+# A process that measures the test set says so, and does not come back.
 MEASURES = (
     "import runpy, time\n"
     "from experiments import signals\n"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attn_jax.data.picture_files import PictureInfo, picture_info
-from attn_jax.data.pictures import Preparation, prepare_picture
+from attn_jax.data.pictures import ASPECTS, Preparation, prepare_picture
 from attn_jax.data.sources.folder_files import list_files
 from attn_jax.data.sources.images import SPLITS, Images, Source, check_images, sizes
 
@@ -154,5 +154,4 @@ def _fitting(infos: Sequence[PictureInfo], how: Preparation) -> str:
     if found == {how.size} or how.digit:
         return f"{size} pixels, {kind}"
     one = "{1}x{0}".format(*next(iter(found))) if len(found) == 1 else f"{len(found)} sizes"
-    done = {"stretch": "stretched", "pad": "padded", "crop": "cropped"}[how.aspect]
-    return f"{one} {done} to {size} pixels, {kind}"
+    return f"{one} {ASPECTS[how.aspect]} to {size} pixels, {kind}"

@@ -20,7 +20,7 @@ _PARTS = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-# What operating systems and archives leave behind, in small letters.
+# Files that operating systems and archives leave behind, in small letters.
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "$recycle.bin"}
 _NAMED = 3
 

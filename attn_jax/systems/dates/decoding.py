@@ -136,7 +136,7 @@ class Translation(NamedTuple):
 
     @property
     def record(self) -> dict[str, str]:
-        """The same as plain data."""
+        """The text and its date as plain data."""
         return self._asdict()
 
 
