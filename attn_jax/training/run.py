@@ -105,7 +105,7 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
 def _has_learned(workdir: Path) -> bool:
     """Whether a folder holds what another config's run would lose."""
     folders = (workdir / "checkpoints").glob("*")
-    return (workdir / "result.json").exists() or any(one.name.isdigit() for one in folders)
+    return (workdir / "result.json").exists() or any(one.name.isdecimal() for one in folders)
 
 
 def _held(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ except ImportError:  # not on this system: processes that start together each co
     fcntl = None
 
 _SEAL = 64  # characters of a SHA-256
-_loaded: list[ExitStack] = []  # files of loaded libraries, which stay open
 # Compiles by the command that follows, seals the result, and renames it into place.
 SCRIPT = """
 made=$0 final=$1
@@ -62,19 +61,21 @@ def load(library: Path) -> ctypes.CDLL:
       OSError: if it is not there, not ours, or cannot be loaded.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(library.open("rb"))
-        _check_owner(os.fstat(file.fileno()), library)
-        content = file.read()
+        descriptor = os.open(library, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        _check_owner(os.fstat(descriptor), library)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read()
         if hashlib.sha256(content[:-_SEAL]).hexdigest().encode() != content[-_SEAL:]:
             raise Damaged(f"{library} is damaged")
         # The file that was read, whatever has its name now.
-        opened = f"/proc/self/fd/{file.fileno()}"
+        opened = f"/proc/self/fd/{descriptor}"
         try:
             loaded = ctypes.CDLL(opened if os.path.exists(opened) else str(library))
         except OSError as error:
             raise OSError(str(error).replace(opened, str(library))) from error
-        # The loader takes a library of the same name for the same one, so the number stays taken.
-        _loaded.append(stack.pop_all())
+        # The loader takes a library of the same name for the same one: the number stays taken.
+        stack.pop_all()
         return loaded
 
 
