@@ -28,6 +28,7 @@ class Rule(NamedTuple):
       least, most, above, below: bounds of a number; None: those of int32 and float32.
       names: valid names of a str.
       empty: whether a tuple may be empty.
+      settle: () -> the value that a run has where the config says None; None: no such value.
     """
 
     meaning: str
@@ -37,6 +38,7 @@ class Rule(NamedTuple):
     below: float | None = None
     names: tuple[str, ...] = ()
     empty: bool = False
+    settle: Callable[[], Any] | None = None
 
     @property
     def range(self) -> str:
@@ -117,6 +119,7 @@ def field(
     above: float | None = None,
     below: float | None = None,
     empty: bool = False,
+    settle: Callable[[], Any] | None = None,
 ) -> Any:
     """A field of a section.
 
@@ -125,8 +128,9 @@ def field(
       names: valid names of a str: a table's keys.
       least, most, above, below: bounds of a number, or of each number of a tuple.
       empty: whether a tuple may be empty.
+      settle: () -> what None stands for on this machine; a run keeps it wherever it goes on.
     """
-    rule = Rule(meaning, least, most, above, below, tuple(names), empty)
+    rule = Rule(meaning, least, most, above, below, tuple(names), empty, settle)
     return dataclasses.field(metadata={"rule": rule})
 
 
@@ -167,6 +171,34 @@ def read(cls: type[T], values: Mapping[str, Any], path: str = "", like: str = ""
             made[name] = _converted(kind, values[name], full)
             member.metadata["rule"].check(full, made[name])
     return cls(**made)
+
+
+def settled(cls: type, values: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """A config whose fields that are None have the value that the machine settles, if it does.
+
+    Args:
+      cls: the section.
+      values: the config.
+      before: that of the run which goes on; its values come first. {} of a new run.
+
+    >>> @section
+    ... class Compute:
+    ...     sampler: str | None = field("how to sample", settle=lambda: "native")
+    >>> settled(Compute, {"sampler": None}, {})
+    {'sampler': 'native'}
+    >>> settled(Compute, {"sampler": None}, {"sampler": "xla"})
+    {'sampler': 'xla'}
+    """
+    made, hints = dict(values), typing.get_type_hints(cls)
+    for member in dataclasses.fields(cls):
+        name, kind = member.name, hints[member.name]
+        old, value = before.get(name), made.get(name)
+        if dataclasses.is_dataclass(kind):
+            if isinstance(value, Mapping):
+                made[name] = settled(kind, value, old if isinstance(old, Mapping) else {})
+        elif name in made and value is None and (settle := member.metadata["rule"].settle):
+            made[name] = settle() if old is None else old
+    return made
 
 
 def _check_members(

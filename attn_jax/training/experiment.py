@@ -1,6 +1,7 @@
 """The seam between the engine and what it trains: all that the engine knows of a system."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
@@ -33,11 +34,13 @@ class Learner(NamedTuple):
         changes: a baseline's state, batch statistics, an environment's state.
       batch: (resident, fed, key) -> a batch, leaves [B, ...], made on the device.
       loss: of that batch.
+      rates: name of a module -> what the learning rate of its parameters is multiplied by.
     """
 
     init: Callable[[Key], tuple[PyTree, PyTree]]
     batch: Callable[[PyTree, PyTree, Key], PyTree]
     loss: Loss
+    rates: Mapping[str, float] = MappingProxyType({})
 
 
 @runtime_checkable
@@ -112,6 +115,8 @@ class Experiment(NamedTuple):
       shown: names of figures that progress lines show.
       measure: (state, split) -> figures.
       conclude: (state) -> the conclusion.
+      watch: (a row of a call's mean figures) -> warnings, one line each, by kind. The first of
+        each kind is printed, and kept in the result and the report.
     """
 
     data: str
@@ -125,6 +130,7 @@ class Experiment(NamedTuple):
     shown: Sequence[str]
     measure: Callable[[TrainState, str], Figures]
     conclude: Callable[[TrainState], Conclusion]
+    watch: Callable[[Row], Mapping[str, str]] = lambda row: {}
 
 
 class Model(NamedTuple):

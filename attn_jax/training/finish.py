@@ -34,17 +34,21 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
         "data": run.experiment.data,
         "seed": run.settings.seed,
         "parameters": best.size,
+        "warnings": list(run.notes.get("warnings", {}).values()),
         "command": _command(),
         **versions(),
     }
     pictures, sections = dict(conclusion.pictures), list(conclusion.sections)
+    warned = "\n\n".join(f"Warning: {line}" for line in made["warnings"])
     if run.settings.log.pictures:
         curves = viz.to_png(viz.learning_curves(read_metrics(run.workdir / "metrics.jsonl")))
         caption = "Training and validation over the updates."
         pictures["curves.png"] = curves
         learned = [viz.Picture(curves, "Learning curves.", caption)]
-        sections.append(viz.Section("How it learned", "", learned))
-    rows = [(name, str(value)) for name, value in made.items()]
+        sections.append(viz.Section("How it learned", warned, learned))
+    elif warned:
+        sections.append(viz.Section("How it learned", warned))
+    rows = [(name, str(value)) for name, value in made.items() if name != "warnings"]
     table = viz.Table(("what", "value"), rows, "The run.")
     sections.append(viz.Section("How this was made", "", [table]))
     page = viz.render_report(conclusion.title, conclusion.summary, sections)

@@ -17,7 +17,7 @@ from attn_jax.records import Row, write_json, writing
 from attn_jax.training.experiment import Experiment, System
 from attn_jax.training.finish import finish
 from attn_jax.training.guards import check_finite
-from attn_jax.training.run import Run, check_workdir, finished, identity
+from attn_jax.training.run import Run, check_workdir, config_in, finished, identity
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state, make_update, many
@@ -44,7 +44,7 @@ def train(
     started = time.time() if started is None else started
     workdir = Path(workdir)
     with as_user_errors():
-        config = fields.as_json(config)
+        config = fields.settled(system.sections, fields.as_json(config), config_in(workdir))
     cluster.check_agreement(config)
     # Everything that can refuse a config, before anything is written.
     with cluster.refusing_together(), as_user_errors():
@@ -111,6 +111,7 @@ def _begin(
 ) -> tuple[Run, TrainState]:
     """The run and its state: a new one, or the newest checkpoint's."""
     notes = {"wall_seconds": 0.0, "resumed_from": [], "best_step": None, "best": None}
+    notes["warnings"] = {}
     facts, steps = fields.as_json(experiment.facts), settings.train.steps
     differ = "checkpoints of different steps"
     # Before restoring, which all do together, and after, when each may have passed over some.
@@ -155,6 +156,7 @@ def _train(run: Run, state: TrainState) -> TrainState:
             run.save(step, state)
         while step < steps:
             state, row, rate = advance(state, step)
+            run.watch(row)
             # Not sooner: before the first call there is nothing to save, and much to compile.
             guard = guard or stack.enter_context(cluster.PreemptionGuard())
             step, best = int(row["step"]), False

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import optax
 
+from attn_jax.errors import check_name
 from attn_jax.fields import field, section
+from attn_jax.types import PyTree
 
 Schedule = Callable[[Any], Any]
 
@@ -50,12 +53,62 @@ def make_schedule(optimizer: Optimizer, steps: int) -> Schedule:
     return optax.join_schedules([ramp, body], [warmup])
 
 
-def make_optimizer(optimizer: Optimizer, rate: Schedule) -> optax.GradientTransformation:
-    """clip -> (decay) -> optimiser. Decay is decoupled in adamw, an L2 penalty elsewhere."""
+def scale_by_path(factors: Mapping[str, float]) -> optax.GradientTransformation:
+    """Multiply the updates of some parameters, so that they learn at a rate of their own.
+
+    It comes after the optimiser: before it, Adam would divide a constant factor out again.
+
+    Args:
+      factors: name -> factor. A name is one part of a parameter's path, such as the module's
+        "localisation" in params["localisation"]["Dense_0"]["kernel"]. If several are parts of a
+        path, all factors act; parameters without any keep their rate.
+
+    Raises:
+      ValueError: when it is initialised, for a name that is part of no path.
+
+    >>> params = {"localisation": {"bias": 0.0}, "trunk": {"bias": 0.0}}
+    >>> slower = optax.chain(optax.sgd(1.0), scale_by_path({"localisation": 0.1}))
+    >>> updates, _ = slower.update(jax.tree.map(lambda p: 1.0, params), slower.init(params))
+    >>> updates["localisation"]["bias"], updates["trunk"]["bias"]
+    (-0.1, -1.0)
+    """
+
+    def init(params: PyTree) -> optax.EmptyState:
+        parts = {part for path, _ in jax.tree.leaves_with_path(params) for part in _parts(path)}
+        for name in factors:
+            check_name("a learning rate's factor", name, sorted(parts))
+        return optax.EmptyState()
+
+    def update(updates: PyTree, state: optax.EmptyState, params: PyTree | None = None) -> Any:
+        del params
+
+        def scaled(path: tuple, one: Any) -> Any:
+            for part in _parts(path):
+                one = factors[part] * one if part in factors else one
+            return one
+
+        return jax.tree.map_with_path(scaled, updates), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def _parts(path: tuple) -> list[str]:
+    return [str(getattr(key, "key", getattr(key, "name", key))) for key in path]
+
+
+def make_optimizer(
+    optimizer: Optimizer, rate: Schedule, factors: Mapping[str, float] | None = None
+) -> optax.GradientTransformation:
+    """clip -> (decay) -> optimiser -> the factors of `scale_by_path`, if there are any.
+
+    Decay is decoupled in adamw, an L2 penalty elsewhere.
+    """
     parts = []
     if optimizer.clip > 0:
         parts.append(optax.clip_by_global_norm(optimizer.clip))
     if optimizer.weight_decay and optimizer.name != "adamw":
         parts.append(optax.add_decayed_weights(optimizer.weight_decay))
     parts.append(OPTIMIZERS[optimizer.name](rate, optimizer))
+    if factors:  # without any, the state of the optimiser is that of earlier runs
+        parts.append(scale_by_path(factors))
     return optax.chain(*parts)

@@ -54,6 +54,14 @@ class Run(NamedTuple):
         self.notes.update(validated=step, value=value, lower=self.experiment.best.lower)
         return row, self.note_best(step, value)
 
+    def watch(self, row: Row) -> None:
+        """Say and keep the experiment's warnings about a row, the first of each kind."""
+        kept = self.notes.setdefault("warnings", {})
+        for kind, line in self.experiment.watch(row).items():
+            if kind not in kept:
+                kept[kind] = f"step {int(row['step'])}: {line}"
+                self.progress.say(f"warning: {kept[kind]}")
+
     def restore_best(self, like: TrainState) -> TrainState:
         """The best checkpoint's state, or the best that remains, which is the best from now on."""
         state, notes = self.checkpoints.restore_best(like, self.notes["best_step"])
@@ -100,6 +108,16 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
     differ = differences(_held(before), _held(config))
     if differ and _has_learned(workdir):
         raise UserError(f"{workdir} holds a run of another config: {'; '.join(differ)}")
+
+
+def config_in(workdir: Path) -> Mapping[str, Any]:
+    """The config of the run in a folder; {} if there is none."""
+    path = workdir / "config.json"
+    try:
+        there = path.is_file()
+    except OSError:  # `check_workdir` refuses such a folder by name
+        there = False
+    return read_json(path) if there else {}
 
 
 def _has_learned(workdir: Path) -> bool:

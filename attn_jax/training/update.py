@@ -19,14 +19,16 @@ from attn_jax.types import PyTree
 Update = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, dict[str, Array]]]
 
 
-def _optimizer(settings: Settings) -> tuple[optax.GradientTransformation, Schedule]:
+def _optimizer(
+    settings: Settings, learner: Learner
+) -> tuple[optax.GradientTransformation, Schedule]:
     rate = make_schedule(settings.optimizer, settings.train.steps)
-    return make_optimizer(settings.optimizer, rate), rate
+    return make_optimizer(settings.optimizer, rate, learner.rates), rate
 
 
 def fresh_state(settings: Settings, learner: Learner) -> TrainState:
     """The state of a run before its first update."""
-    optimizer, _ = _optimizer(settings)
+    optimizer, _ = _optimizer(settings, learner)
     key = jax.random.key(settings.seed)
     params, carried = learner.init(jax.random.fold_in(key, 1))
     return TrainState(
@@ -42,7 +44,7 @@ def fresh_state(settings: Settings, learner: Learner) -> TrainState:
 def make_update(settings: Settings, learner: Learner) -> Update:
     """Make the function that does one update."""
     mesh = data_mesh()
-    optimizer, rate = _optimizer(settings)
+    optimizer, rate = _optimizer(settings, learner)
 
     def update(
         state: TrainState, resident: PyTree, fed: PyTree

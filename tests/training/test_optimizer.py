@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -15,6 +16,7 @@ from attn_jax.training.optimizer import (
     Optimizer,
     make_optimizer,
     make_schedule,
+    scale_by_path,
 )
 from attn_jax.training.state import averaged
 
@@ -134,3 +136,25 @@ def test_average_of_weights_is_a_decayed_sum():
 
 def test_without_a_decay_there_is_no_average():
     assert averaged((), WEIGHTS, 0.0) == ()
+
+
+def test_the_rate_of_a_named_part_is_multiplied_after_adam():
+    rate = optax.constant_schedule(0.1)
+    optimizer = make_optimizer(settings(name="adam"), rate, {"w": 0.01})
+    changes, _ = optimizer.update(
+        {"w": GRADIENT["w"], "b": jnp.array(2.0)}, optimizer.init(WEIGHTS)
+    )
+    np.testing.assert_allclose(changes["w"], [-0.001, -0.001], rtol=1e-4)
+    np.testing.assert_allclose(changes["b"], -0.1, rtol=1e-4)
+
+
+def test_several_factors_act_along_one_path_and_other_paths_are_left():
+    params = {"outer": {"inner": jnp.ones(2), "other": jnp.ones(2)}, "rest": jnp.ones(2)}
+    scale = scale_by_path({"outer": 0.5, "inner": 0.5})
+    scaled, _ = scale.update(params, scale.init(params))
+    assert [float(one[0]) for one in jax.tree.leaves(scaled)] == [0.25, 0.5, 1.0]
+
+
+def test_a_factor_for_no_parameter_is_refused():
+    with pytest.raises(ValueError, match="factor must be one of b, w; got 'v'"):
+        scale_by_path({"v": 0.1}).init(WEIGHTS)
