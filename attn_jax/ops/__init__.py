@@ -1,10 +1,12 @@
 """Pure kernels on one example: no parameters, no Flax. Batches come from `jax.vmap`."""
 
 from attn_jax.ops import native, transforms
+from attn_jax.ops.convolution import conv
 from attn_jax.ops.filterbank import gaussian_filters, gaussian_grid
 from attn_jax.ops.grids import affine_grid, axis_coordinates, to_pixels
 from attn_jax.ops.homographies import projective_grid
 from attn_jax.ops.members import READS, MakeRead, ReadMember
+from attn_jax.ops.pooling import max_pool
 from attn_jax.ops.reads import affine, check_glimpse, crop, mask, retina, weighted_sum
 from attn_jax.ops.sampling import affine_sample, grid_sample
 from attn_jax.ops.scoring import (
@@ -35,6 +37,7 @@ __all__ = [
     "check_glimpse",
     "check_places",
     "control_grid",
+    "conv",
     "crop",
     "dot_scores",
     "entropy",
@@ -45,6 +48,7 @@ __all__ = [
     "mask_scores",
     "masked_log_softmax",
     "masked_softmax",
+    "max_pool",
     "native",
     "projective",
     "projective_grid",

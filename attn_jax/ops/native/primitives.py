@@ -21,11 +21,11 @@ from jax import Array
 from jax.experimental import jet
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from jax.sharding import AxisType
 
 from attn_jax.ops.grids import axis_coordinates
 from attn_jax.ops.native import formula, library
 from attn_jax.ops.native.formula import Spec
+from attn_jax.ops.placement import is_explicit, varying_alike
 
 _CODES = {"zeros": 0, "constant": 0, "border": 1, "reflection": 2, "wrap": 3}
 Shape = tuple[int, ...]
@@ -33,29 +33,9 @@ Shape = tuple[int, ...]
 
 def sample(image: Array, where: Array, fill: Array, spec: Spec) -> Array:
     """Compute `formula.sample`, natively where it is lowered for one CPU."""
-    if _is_explicit(image, where, fill):
+    if is_explicit(image, where, fill):
         return formula.sample(image, where, fill, spec)
-    return sample_p.bind(*_varying_alike(image, where, fill), spec=spec)
-
-
-def _is_explicit(*args: Array) -> bool:
-    """Whether shardings are part of types, so that XLA is to share the work among devices."""
-    meshes = jax.sharding.get_abstract_mesh(), *(jax.typeof(x).sharding.mesh for x in args)
-    return any(AxisType.Explicit in mesh.axis_types for mesh in meshes)
-
-
-def _varying_alike(*args: Array) -> list[Array]:
-    """Make all arguments vary over the same axes of a `shard_map`, as JAX's own operations do."""
-    axes = frozenset().union(*map(_varying, args))
-    missing = [tuple(sorted(axes - _varying(x))) for x in args]
-    return [
-        jax.lax.pcast(x, m, to="varying") if m else x for x, m in zip(args, missing, strict=True)
-    ]
-
-
-def _varying(x: Array) -> frozenset:
-    kind = jax.typeof(x)  # versions of JAX 0.10 have one name or the other
-    return kind.vma if hasattr(kind, "vma") else kind.mat.varying
+    return sample_p.bind(*varying_alike(image, where, fill), spec=spec)
 
 
 def _ranks(spec: Spec) -> tuple[int, int, int]:
