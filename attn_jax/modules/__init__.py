@@ -2,6 +2,7 @@
 
 from attn_jax.modules.attend import Attend, Memory
 from attn_jax.modules.closed_loop import ClosedLoop, Decoded, shifted
+from attn_jax.modules.convolutions import Conv
 from attn_jax.modules.encoders import ConvMap, Items, MeanState, TextEncoder
 from attn_jax.modules.heads import Classifier, Flat, Value
 from attn_jax.modules.layers import View, full_view
@@ -30,6 +31,7 @@ __all__ = [
     "BilinearScores",
     "Classifier",
     "ClosedLoop",
+    "Conv",
     "ConvMap",
     "Core",
     "Decoded",
