@@ -1,6 +1,7 @@
 """Strict settings of every test, and the tiny runs that several rooms' tests share."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("ATTN_JAX_IMPLEMENTATION", "xla")  # native code is asked for by name
 os.environ.setdefault("XDG_CACHE_HOME", os.path.join(tempfile.gettempdir(), "attn_jax-tests"))
+
+# A shell starts what runs in the background with SIGINT ignored, which commands would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jax
 import jaxtyping
