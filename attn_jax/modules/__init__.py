@@ -20,6 +20,8 @@ from attn_jax.modules.proposals import (
     StateScores,
 )
 from attn_jax.modules.recurrent import CORES, Core, Step, Unroll, rollout_keys
+from attn_jax.modules.spatial_transformer import SpatialTransformer
+from attn_jax.modules.warps import Warp
 
 __all__ = [
     "CORES",
@@ -43,6 +45,7 @@ __all__ = [
     "MeanState",
     "Memory",
     "ScaledDotScores",
+    "SpatialTransformer",
     "Squash",
     "StateScores",
     "Step",
@@ -50,6 +53,7 @@ __all__ = [
     "Unroll",
     "Value",
     "View",
+    "Warp",
     "full_view",
     "rollout_keys",
     "shifted",

@@ -15,6 +15,7 @@ from jax import Array
 
 from attn_jax.modules.attend import Memory
 from attn_jax.modules.layers import View, full_view, relu_layers
+from attn_jax.modules.warps import first_constant
 from attn_jax.ops import additive_scores, dot_scores, mask_scores, scaled_dot_scores
 from attn_jax.types import PyTree
 
@@ -213,6 +214,8 @@ class Location(_Unprepared):
 class Affine(_Unprepared):
     """An affine transform theta [2, 3] = A(s), at first `scale` times the identity.
 
+    It is `Warp` of `ops.transforms.full_affine()` without a localisation network.
+
     Reference: Jaderberg et al. 2015.
 
     Attributes:
@@ -231,10 +234,9 @@ class Affine(_Unprepared):
     def __call__(self, memory: Memory, s: Array) -> Array:
         """theta [B, 2, 3], at least float32."""
         del memory
-        h = relu_layers(self.view(s), self.hidden, self.dtype)
         start = jnp.array([self.scale, 0, 0, 0, self.scale, 0], jnp.float32)
-        last = nn.Dense(6, kernel_init=nn.initializers.zeros, bias_init=lambda *_: start)
-        return last(h.astype(jnp.float32)).reshape(-1, 2, 3)
+        theta = first_constant(self.view(s), self.hidden, start, self.dtype)
+        return theta.reshape(-1, 2, 3)
 
 
 # name -> (mean of a location) -> the mean, in [-1, 1].

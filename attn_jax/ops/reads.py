@@ -4,13 +4,15 @@ A glimpse is separable: two small matrices of window weights give its rows and i
 neither it nor its gradient gathers or scatters.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
 from attn_jax.ops.common import Size, pair, read_of, widened
-from attn_jax.ops.grids import to_pixels
+from attn_jax.ops.grids import check_size, to_pixels
 from attn_jax.ops.sampling import Fill, affine_sample
 from attn_jax.types import Read
 
@@ -151,7 +153,7 @@ def crop(size: Size, *, unit: float | None = None) -> Read:
 
 
 def affine(
-    size: Size,
+    size: Size | tuple[int, int, int],
     *,
     mode: str = "bilinear",
     padding: str = "zeros",
@@ -159,27 +161,42 @@ def affine(
     align_corners: bool = False,
     implementation: str | None = None,
 ) -> Read:
-    """Sample the image at theta (x_i, y_i, 1)^T, as the spatial transformer does.
+    """Sample an image or a volume at theta (x_i, y_i, 1)^T, as the spatial transformer does.
 
     Args:
-      size: h = w, or (h, w), of the output.
+      size: h = w, or (h, w), of the output; (d, h, w) of a volume.
       mode, padding, fill, align_corners, implementation: of `affine_sample`.
 
     Returns:
-      A read of images [H, W, C] with theta [2, 3]: [h, w, C].
+      A read of images [H, W, C] with theta [2, 3]: [h, w, C]; of volumes [D, H, W, C] with theta
+      [3, 4]: [d, h, w, C].
+
+    Raises:
+      ValueError: if a size is below 1.
 
     Reference: Jaderberg et al. 2015, section 3.
 
     >>> theta = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     >>> affine(4).apply(jnp.ones((28, 28, 1)), theta).shape
     (4, 4, 1)
+    >>> affine((2, 4, 4)).apply(jnp.ones((8, 28, 28, 1)), jnp.eye(3, 4)).shape
+    (2, 4, 4, 1)
     """
-    shape = pair(size)
+    shape = _plane_or_volume(size)
 
-    def apply(image: Float[Array, "H W C"], where: Float[Array, "2 3"]) -> Float[Array, "h w C"]:
+    def apply(
+        image: Float[Array, "*size C"], where: Float[Array, "2 3"] | Float[Array, "3 4"]
+    ) -> Float[Array, "*n C"]:
         return affine_sample(
             image, where, shape, mode=mode, padding=padding, fill=fill, align_corners=align_corners,
             implementation=implementation,
         )  # fmt: skip
 
     return read_of(apply, "theta")
+
+
+def _plane_or_volume(size: Size | tuple[int, int, int]) -> tuple[int, ...]:
+    if not isinstance(size, Sequence) or len(size) != 3:
+        return pair(size)
+    check_size(size, (3,))
+    return tuple(size)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.lax import Precision
 from jaxtyping import Float
 
 from attn_jax.ops.common import Size, is_concrete, pair, shape_of, widened
@@ -48,8 +49,9 @@ def thin_plate_spline_grid(
     """Compute where the thin-plate spline f reads that takes control_k to points_k.
 
     S_i = f(x_i, y_i), f(p) = a_0 + A p + sum_k w_k phi(|p - control_k|), phi(r) = r^2 log r. It is
-    linear in the points: S = M points. M [h w, K] holds the solution of the layout's linear system,
-    which is computed once in float64 while tracing, so that a call is one matrix product.
+    linear in the points: S_i = (x_i, y_i) + M (points - control). M [h w, K] holds the solution of
+    the layout's linear system, which is computed once in float64 while tracing, so that a call is
+    one matrix product. Points that are the control points give the identity's grid exactly.
 
     Args:
       points: the places (x, y) in the input that the control points read.
@@ -72,15 +74,71 @@ def thin_plate_spline_grid(
     [[[0.5, 0.5]]]
     """
     layout = checked_layout(control)
-    if shape_of(points) != layout.shape:
-        raise ValueError(
-            f"points must have the shape of control, {layout.shape}; got {shape_of(points)}"
-        )
+    _check_points(points, layout)
     m = _weights(tuple(map(tuple, layout.tolist())), pair(size), align_corners)
     points = widened("points", points)
     # At less than the highest precision a matrix unit would round the coordinates.
     m = jnp.asarray(m, points.dtype)
-    return jnp.tensordot(m, points, 1, precision=jax.lax.Precision.HIGHEST)
+    moved = points - jnp.asarray(layout, points.dtype)
+    bend = jnp.tensordot(m, moved, 1, precision=Precision.HIGHEST)
+    return jnp.asarray(_places(pair(size), align_corners), points.dtype) + bend
+
+
+def inverse_points(
+    points: Float[Array, "K 2"], control: Float[Array, "K 2"] | Float[np.ndarray, "K 2"]
+) -> Float[Array, "K 2"]:
+    """Compute the points of the spline g that leads back: g(points_k) = control_k.
+
+    Of the splines f that `thin_plate_spline_grid` makes of this layout, an inverse is in general no
+    spline: g(f(p)) = p is exact, to rounding, at the control points alone. g has the same layout,
+    so that the same read takes it; its points solve a linear system, the spline's values at
+    `points`.
+
+    Args:
+      points: the places (x, y) in the input that the control points read.
+      control: the control points' places in the output, known while tracing.
+
+    Returns:
+      The points of g, at least float32. Traced points that determine none, such as two that are
+      one, give zeros with gradient 0, which read the middle of the image everywhere.
+
+    Raises:
+      ValueError: as `thin_plate_spline_grid` does, and if points are known to determine none.
+      TypeError: if control is traced, or points are not floating point.
+
+    >>> control = control_grid(2)
+    >>> inverse_points(jnp.asarray(control) + 0.5, control)[0].round(5).tolist()
+    [-1.5, -1.5]
+    """
+    layout = checked_layout(control)
+    _check_points(points, layout)
+    wide = widened("points", points)
+    solution = jnp.asarray(_solution(tuple(map(tuple, layout.tolist()))), wide.dtype)
+    # [K, K]: what each control point weighs in the spline's value at points_k.
+    weights = jnp.matmul(_traced_basis(wide, layout), solution, precision=Precision.HIGHEST)
+    values = jnp.linalg.svd(jax.lax.stop_gradient(_finite(weights)), compute_uv=False)
+    known = jnp.isfinite(wide).all() & (values[-1] > _singular(wide.dtype) * values[0])
+    if is_concrete(points) and not known:
+        raise ValueError(f"points must determine a spline back; got {np.asarray(points).tolist()}")
+    # Replaced before the solution too: its gradient would be NaN.
+    weights = jnp.where(known, weights, jnp.eye(len(layout), dtype=wide.dtype))
+    return jnp.where(known, jnp.linalg.solve(weights, jnp.asarray(layout, wide.dtype)), 0)
+
+
+def _finite(weights: Array) -> Array:
+    return jnp.where(jnp.isfinite(weights).all(), weights, 0)
+
+
+def _singular(dtype: np.typing.DTypeLike) -> float:
+    """Relative to the largest singular value: below it a system is singular to rounding."""
+    return 100 * float(jnp.finfo(dtype).eps)
+
+
+def _check_points(points: Array, layout: np.ndarray) -> None:
+    if shape_of(points) != layout.shape:
+        raise ValueError(
+            f"points must have the shape of control, {layout.shape}; got {shape_of(points)}"
+        )
 
 
 def checked_layout(
@@ -119,6 +177,13 @@ def _squares(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return ((p[:, None] - q[None]) ** 2).sum(-1)
 
 
+def _traced_basis(p: Array, control: np.ndarray) -> Array:
+    """`_basis` of traced points, whose derivatives are finite also at a control point."""
+    square = ((p[:, None] - jnp.asarray(control, p.dtype)[None]) ** 2).sum(-1)
+    phi = square * jnp.log(jnp.where(square > 0, square, 1.0)) / 2
+    return jnp.concatenate([phi, jnp.ones_like(p[:, :1]), p], 1)
+
+
 def _basis(p: np.ndarray, control: np.ndarray) -> np.ndarray:
     """The functions that a spline combines, at p_i: phi(|p_i - c_k|), 1, p_i; 0 log 0 = 0."""
     square = _squares(p, control)
@@ -126,13 +191,17 @@ def _basis(p: np.ndarray, control: np.ndarray) -> np.ndarray:
     return np.hstack([phi, np.ones((len(p), 1)), p])
 
 
+def _places(size: tuple[int, int], align_corners: bool) -> np.ndarray:
+    y, x = (centres(n, align_corners) for n in size)
+    return np.stack(np.meshgrid(x, y), -1)
+
+
 @functools.lru_cache(maxsize=16)
 def _weights(
     layout: tuple[tuple[float, float], ...], size: tuple[int, int], align_corners: bool
 ) -> np.ndarray:
     """M [h, w, K], the weight of each control point at each place."""
-    y, x = (centres(n, align_corners) for n in size)
-    places = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    places = _places(size, align_corners).reshape(-1, 2)
     return (_basis(places, np.array(layout)) @ _solution(layout)).reshape(*size, len(layout))
 
 

@@ -70,6 +70,8 @@ def test_no_read_rounds_an_image_of_whole_numbers(read, where):
 @pytest.mark.parametrize("size", [4.0, (4, 4, 4), (4.0, 4), (4,), "4"])
 def test_a_size_is_one_whole_number_or_two(size):
     for make in (ops.retina, ops.crop, ops.affine, ops.projective):
+        if make is ops.affine and size == (4, 4, 4):  # of a volume
+            continue
         with pytest.raises(ValueError, match="size must be a whole number or .*; got"):
             make(size)
     assert ops.affine(np.int64(2)).apply(jnp.ones((4, 4, 1)), jnp.eye(2, 3)).shape == (2, 2, 1)

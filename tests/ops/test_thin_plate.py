@@ -91,7 +91,8 @@ def test_the_traced_work_is_one_matrix_product():
     traced = jax.make_jaxpr(lambda p: thin_plate_spline_grid(p, (4, 5), control=control))
     names = [e.primitive.name for e in traced(jnp.zeros((9, 2))).eqns]
     assert names.count("dot_general") == 1
-    assert set(names) <= {"dot_general", "convert_element_type", "reshape", "transpose"}
+    rest = {"sub", "add", "convert_element_type", "reshape", "transpose"}
+    assert set(names) <= {"dot_general"} | rest
 
 
 def test_a_layout_is_solved_once(monkeypatch):

@@ -23,9 +23,13 @@ FAMILIES = {
     "similarity": transforms.similarity(),
     "axis_aligned": transforms.axis_aligned(),
     "full_affine": transforms.full_affine(),
+    "rotation": transforms.rotation(),
+    "projective": transforms.projective(),
+    "corners": transforms.corners(),
+    "control_points": transforms.control_points(3),
+    "affine_3d": transforms.affine_3d(),
 }
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-IDENTITY = np.eye(2, 3)
 ROOT = math.sqrt(0.5)
 # vector -> theta, by hand.
 FORMS = {
@@ -63,13 +67,16 @@ def test_the_table_is_every_family():
         for name, function in inspect.getmembers(transforms, inspect.isfunction)
         if not name.startswith("_") and inspect.signature(function).return_annotation is Transform
     }
-    assert makers == set(FAMILIES) == set(FORMS)
+    assert makers - {"bounded"} == set(FAMILIES)
+    assert set(FORMS) <= set(FAMILIES)
 
 
 @families
 def test_the_identity_is_exact_and_has_the_size(family):
     assert family.identity.shape == (family.size,)
-    np.testing.assert_array_equal(_jit(family.apply)(family.identity), IDENTITY)
+    where = _jit(family.apply)(family.identity)
+    np.testing.assert_array_equal(where, family.unchanged)
+    assert where.shape == family.unchanged.shape
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -198,10 +205,10 @@ def test_a_vector_of_another_size_is_refused(family):
 
 @pytest.mark.usefixtures("bad_input")
 def test_thetas_of_other_shapes_are_refused():
-    odd, flat, deep = jnp.eye(3), jnp.eye(2, 3), jnp.eye(3, 4)
-    with pytest.raises(ValueError, match=r"theta must have shape .*; got \(3, 3\)"):
+    odd, flat, deep = jnp.eye(2), jnp.eye(2, 3), jnp.eye(3, 4)
+    with pytest.raises(ValueError, match=r"theta must have shape .*; got \(2, 2\)"):
         inverse(odd)
-    with pytest.raises(ValueError, match=r"^a must have shape .*; got \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"^a must have shape .*; got \(2, 2\)"):
         compose(odd, odd)
     with pytest.raises(ValueError, match=r"the same shape; got \(2, 3\) and \(3, 4\)"):
         compose(flat, deep)
