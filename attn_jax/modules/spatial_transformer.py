@@ -58,7 +58,7 @@ class SpatialTransformer(nn.Module):
         check_instance("localisation", self.localisation, nn.Module, "nn.Dense(20)")
         propose = self._proposal(None)
         self.start, self.bound = propose.start, propose.bound
-        self._read()
+        self._kernel()
         super().__post_init__()
 
     def setup(self) -> None:
@@ -80,7 +80,7 @@ class SpatialTransformer(nn.Module):
         """
         where = self.where(x, seen)
         self.sow("intermediates", "where", where)
-        return jax.vmap(self._read().apply)(_converted(x, self.dtype), where)
+        return self.read(x, where)
 
     def where(self, x: Array, seen: Array | None = None) -> Array:
         """Give the transforms alone, what `transform.apply` makes: [B, 2, 3], for one.
@@ -92,12 +92,16 @@ class SpatialTransformer(nn.Module):
         seen = x if seen is None else _converted(seen, self.dtype)
         return self.propose(Memory(x, self.propose.prepare(seen)))
 
+    def read(self, x: Array, where: Array) -> Array:
+        """Warp x by given transforms [B, ...] of the family, such as the identity's."""
+        return jax.vmap(self._kernel().apply)(_converted(x, self.dtype), where)
+
     def _proposal(self, localise: nn.Module | None) -> Warp:
         # A parent of None: the proposal of __post_init__ belongs to no module.
         options = {} if localise is not None else {"parent": None}
         return Warp(self.transform, localise, start=self.start, bound=self.bound, **options)
 
-    def _read(self) -> Read:
+    def _kernel(self) -> Read:
         return self.transform.read(
             self.size, mode=self.mode, padding=self.padding, fill=self.fill,
             implementation=self.implementation,

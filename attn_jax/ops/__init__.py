@@ -3,6 +3,7 @@
 from attn_jax.ops import native, transforms
 from attn_jax.ops.convolution import conv
 from attn_jax.ops.filterbank import gaussian_filters, gaussian_grid
+from attn_jax.ops.frames import from_pixel_matrix, to_pixel_matrix
 from attn_jax.ops.grids import affine_grid, axis_coordinates, to_pixels
 from attn_jax.ops.homographies import projective_grid
 from attn_jax.ops.members import READS, MakeRead, ReadMember
@@ -41,6 +42,7 @@ __all__ = [
     "crop",
     "dot_scores",
     "entropy",
+    "from_pixel_matrix",
     "gaussian_filters",
     "gaussian_grid",
     "grid_sample",
@@ -57,6 +59,7 @@ __all__ = [
     "sparsemax",
     "thin_plate_spline",
     "thin_plate_spline_grid",
+    "to_pixel_matrix",
     "to_pixels",
     "transforms",
     "weighted_sum",

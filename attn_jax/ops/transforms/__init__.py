@@ -24,8 +24,17 @@ from attn_jax.ops.transforms.families import (
     translation,
 )
 from attn_jax.ops.transforms.form import Transform
+from attn_jax.ops.transforms.measures import (
+    Figures,
+    determinant,
+    distance_from_identity,
+    figures,
+    outside,
+    scale,
+)
 
 __all__ = [
+    "Figures",
     "Transform",
     "affine_3d",
     "axis_aligned",
@@ -33,11 +42,16 @@ __all__ = [
     "compose",
     "control_points",
     "corners",
+    "determinant",
+    "distance_from_identity",
+    "figures",
     "full_affine",
     "inverse",
     "isotropic",
+    "outside",
     "projective",
     "rotation",
+    "scale",
     "similarity",
     "translation",
     "vector_before",

@@ -65,10 +65,15 @@ def inverse(theta: Matrix) -> Matrix:
     known = ~is_singular(theta[:, :rows]) & jnp.isfinite(theta).all()
     # Replaced before the division too: its gradient would be NaN.
     theta = jnp.where(known, theta, jnp.eye(*theta.shape, dtype=theta.dtype))
-    adjugate = _adjugate(theta[:, :rows])
-    back = adjugate / (theta[0, :rows] * adjugate[:, 0]).sum()
+    square = theta[:, :rows]
+    back = _adjugate(square) / determinant_of(square)
     shift = -jnp.matmul(back, theta[:, rows:], precision=Precision.HIGHEST)
     return jnp.where(known, jnp.hstack([back, shift]), 0)
+
+
+def determinant_of(a: Array) -> Array:
+    """The determinant of a matrix [2, 2] or [3, 3]."""
+    return (a[0] * _adjugate(a)[:, 0]).sum()
 
 
 def _adjugate(a: Array) -> Array:

@@ -112,6 +112,15 @@ class Transform:
         rows = 3 if self.gives == "homography" else self.rank
         return np.eye(rows, self.rank + 1, dtype=np.float32)
 
+    def check(self, where: Array) -> None:
+        """Refuse a `where` of another shape than `apply` makes.
+
+        Raises:
+          ValueError: naming both shapes.
+        """
+        if shape_of(where) != self.unchanged.shape:
+            raise ValueError(f"where must have shape {self.unchanged.shape}; got {shape_of(where)}")
+
     def extent(self, size: Size | tuple[int, int, int]) -> tuple[int, ...]:
         """Return (h, w), or (d, h, w) of a volume, of a size given as one number or in full.
 
@@ -151,8 +160,7 @@ class Transform:
         Raises:
           ValueError: for another shape, or what is known to have no inverse.
         """
-        if shape_of(where) != self.unchanged.shape:
-            raise ValueError(f"where must have shape {self.unchanged.shape}; got {shape_of(where)}")
+        self.check(where)
         return inverse(where) if self.control is None else inverse_points(where, self.control)
 
     def read(
