@@ -15,6 +15,8 @@ from attn_jax.viz.report import Picture, Section, Table, render_report
 from attn_jax.viz.samples import location_samples, weight_bars
 from attn_jax.viz.steps import error_by_glimpse
 from attn_jax.viz.strips import Strip, side_by_side
+from attn_jax.viz.transform_figures import transform_curves
+from attn_jax.viz.transformed_views import transformed, transforms_gif
 
 __all__ = [
     "Alignment",
@@ -43,5 +45,8 @@ __all__ = [
     "side_by_side",
     "to_pixels",
     "to_png",
+    "transform_curves",
+    "transformed",
+    "transforms_gif",
     "weight_bars",
 ]
