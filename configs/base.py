@@ -1,6 +1,6 @@
 """The sections that configs start from; `--helpconfig` tells what each field means."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict, config_dict
 
@@ -24,6 +24,33 @@ def arguments(file: str, arg: str | None, valid: Sequence[str]) -> list[str]:
     if len(words) > 1 + ("tiny" in words):
         raise ValueError(f"{file} takes one of {names}, and tiny beside it; got :{arg}")
     return words
+
+
+def choices(
+    file: str, arg: str | None, groups: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, str], bool]:
+    """The words of a config's argument, at most one of each group, and whether "tiny" is there.
+
+    Args:
+      file: the config's name, for the message.
+      arg: after the colon of --config=file:arg: words with commas between them; None: none.
+      groups: name -> words, the first of which is meant where none is given.
+
+    Raises:
+      ValueError: naming the words that there are.
+    """
+    words = arg.split(",") if arg else []
+    valid = [word for group in groups.values() for word in group]
+    names = ", ".join(f":{word}" for word in (*valid, "tiny"))
+    if strange := [word for word in words if word not in (*valid, "tiny")]:
+        raise ValueError(f"{file} takes {names}; got :{strange[0]}")
+    chosen = {}
+    for name, group in groups.items():
+        given = [word for word in words if word in group]
+        if len(given) > 1:
+            raise ValueError(f"{file} takes one of {', '.join(group)}; got :{arg}")
+        chosen[name] = given[0] if given else group[0]
+    return chosen, "tiny" in words
 
 
 def engine(system: str) -> ConfigDict:
@@ -100,6 +127,21 @@ def digits() -> ConfigDict:
     return data
 
 
+def transformers() -> ConfigDict:
+    """The section of spatial transformers: an affine one that starts at the identity."""
+    mechanism = ConfigDict()
+    mechanism.transform = "affine"
+    mechanism.parallel = 1
+    mechanism.size = 28
+    mechanism.padding = "zeros"
+    mechanism.fill = 0.0
+    mechanism.zoom = 1.0
+    mechanism.bound = 0.0
+    mechanism.penalty = 0.0
+    mechanism.rate = 1.0
+    return mechanism
+
+
 def tiny(config: ConfigDict) -> ConfigDict:
     """Shrink a config to a few updates of a few examples, to see that it runs."""
     config.train.steps = 6
@@ -107,6 +149,6 @@ def tiny(config: ConfigDict) -> ConfigDict:
     config.train.batch = 8
     config.train.checkpoint_seconds = 0.0
     config.evaluate.every = 2
-    if "model" in config:
+    if "model" in config and "core_widths" in config.model:
         config.model.core_widths = (8,)
     return config

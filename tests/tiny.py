@@ -23,7 +23,7 @@ from attn_jax.training.experiment import Experiment
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state, make_update, many
 from attn_jax.training.writers import Progress
-from configs import taxonomy
+from configs import stn_mnist, taxonomy
 from configs.ram_mnist import get_config
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +82,21 @@ def square_config(data: Path, mechanism: str, **changed: Any) -> ConfigDict:
             config[part] = small[part]
         config.mechanism.update(size=2, steps=2)
         config.model.update(encoder=(4, 6), score_features=4, core_widths=(8,), features=8)
+        config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})
+    return config
+
+
+def transformer_config(data: Path, words: str = "st_cnn,affine", **changed: Any) -> ConfigDict:
+    """The config of spatial transformers, shrunk as the main one is."""
+    config, small = stn_mnist.get_config(words), small_config(data)
+    with config.unlocked():
+        config.optimizer, config.data = small.optimizer, small.data
+        config.train.update({name: small.train[name] for name in config.train})
+        config.mechanism.update(size=8)
+        config.model.update(localisation_filters=(2,), localisation_kernels=(3,))
+        config.model.update(localisation_hidden=(4,), filters=(3,), kernels=(3,))
+        config.evaluate.update(every=4, batch=5)
+        config.log.update(small.log)
         config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})
     return config
 

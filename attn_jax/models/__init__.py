@@ -3,6 +3,17 @@
 from attn_jax.models.classifier import Outputs, RecurrentClassifier
 from attn_jax.models.recurrent_attention import GlimpseNet, ram
 from attn_jax.models.sequence_to_sequence import Seq2Seq, seq2seq
+from attn_jax.models.spatial_transformer import SpatialTransformerNetwork, Transformed
 from attn_jax.models.square_of_mechanisms import square
 
-__all__ = ["GlimpseNet", "Outputs", "RecurrentClassifier", "Seq2Seq", "ram", "seq2seq", "square"]
+__all__ = [
+    "GlimpseNet",
+    "Outputs",
+    "RecurrentClassifier",
+    "Seq2Seq",
+    "SpatialTransformerNetwork",
+    "Transformed",
+    "ram",
+    "seq2seq",
+    "square",
+]

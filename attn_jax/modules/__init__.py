@@ -6,6 +6,7 @@ from attn_jax.modules.convolutions import Conv
 from attn_jax.modules.encoders import ConvMap, Items, MeanState, TextEncoder
 from attn_jax.modules.heads import Classifier, Flat, Value
 from attn_jax.modules.layers import View, full_view
+from attn_jax.modules.networks import ConvNet
 from attn_jax.modules.proposals import (
     SCORES,
     SQUASHES,
@@ -35,6 +36,7 @@ __all__ = [
     "ClosedLoop",
     "Conv",
     "ConvMap",
+    "ConvNet",
     "Core",
     "Decoded",
     "DotScores",

@@ -51,4 +51,4 @@ class Conv(nn.Module):
             bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         out = ops.conv(x, kernel, strides=self.strides, padding=self.padding, groups=groups)
-        return out if bias is None else out + bias
+        return out if bias is None else out + bias.reshape((1,) * (out.ndim - 1) + (-1,))

@@ -11,6 +11,22 @@ _NAMES = ("xla", "native", None)
 _DEFAULT = "ATTN_JAX_IMPLEMENTATION"  # environment variable, read where the argument is None
 
 
+def best_implementation() -> str:
+    """Find the faster implementation that this machine has, building native code if need be.
+
+    Returns:
+      "native" on a CPU where it can be built and loaded, unless the environment variable
+      ATTN_JAX_IMPLEMENTATION says otherwise; "xla" elsewhere.
+    """
+    if os.environ.get(_DEFAULT) == "xla" or jax.default_backend() != "cpu":
+        return "xla"
+    try:
+        native.build()
+    except RuntimeError:  # no compiler, or no folder to keep the library in
+        return "xla"
+    return "native"
+
+
 def use_native(implementation: str | None, mode: str, padding: str, image: Array) -> bool:
     """Whether native code is to sample an image.
 

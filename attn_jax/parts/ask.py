@@ -46,7 +46,7 @@ class Reading(NamedTuple):
       path: of the picture.
       probabilities: class -> probability, averaged over rollouts, the likeliest first.
       spread: standard deviation over rollouts of the likeliest class's probability.
-      rollouts: how many there were.
+      rollouts: how many there were; 1 where nothing is sampled.
       preparation: what was done to the picture first.
       refused: why there is no answer; "" if there is one.
     """
@@ -64,7 +64,8 @@ class Reading(NamedTuple):
         if self.refused:
             return f"{self.path}: not read: {self.refused}"
         (first, p), *others = list(self.probabilities.items())[:_RANKED]
-        spread = f" ± {100 * self.spread:.1f} over {self.rollouts} rollouts"
+        several = f" ± {100 * self.spread:.1f} over {self.rollouts} rollouts"
+        spread = several if self.rollouts > 1 else ""
         ranked = [f"{first} {100 * p:.1f} %{spread}", *(f"{c} {100 * q:.1f} %" for c, q in others)]
         return f"{self.path}: {', '.join(ranked)}   [{self.preparation}]"
 
@@ -98,22 +99,36 @@ def read_pictures(
     Returns:
       A reading for each, and a PNG of rollouts at the policy's mean; b"" if none could be read.
     """
-    answer = _make_answer(asked, params)
+    readings, shown = read_each(asked.canvas, _make_answer(asked, params), paths)
+    if not len(shown):
+        return readings, b""
+    observations = observe(asked.wiring, params, shown, picture_key(asked.settings.data.seed))
+    drawn = asked.presentation.draw(observations, None)
+    return readings, drawn["paths.png"].data
+
+
+def read_each(
+    canvas: Canvas,
+    answer: Callable[[np.ndarray], Float[np.ndarray, "M K"]],
+    paths: Sequence[str],
+) -> tuple[list[Reading], np.ndarray]:
+    """A reading of each picture, and the first pictures that could be read, to be drawn.
+
+    Args:
+      canvas: what the model knows of its images.
+      answer: an image uint8 [H, W, C] -> probabilities of each rollout, [M, classes].
+      paths: of the pictures.
+    """
     readings, images = [], []
     for path in map(str, paths):
         try:
-            image, note = picture_on_canvas(path, asked.canvas)
+            image, note = picture_on_canvas(path, canvas)
         except (ValueError, OSError) as error:
             readings.append(Reading(path, {}, 0.0, 0, "", str(error)))
             continue
         images.append(image)
-        readings.append(_reading(path, answer(image), asked.canvas.classes, note))
-    if not images:
-        return readings, b""
-    shown = np.stack(images[:_SHOWN])
-    observations = observe(asked.wiring, params, shown, picture_key(asked.settings.data.seed))
-    drawn = asked.presentation.draw(observations, None)
-    return readings, drawn["paths.png"].data
+        readings.append(_reading(path, answer(image), canvas.classes, note))
+    return readings, np.stack(images[:_SHOWN]) if images else np.zeros((0, *canvas.canvas))
 
 
 def _make_answer(asked: Asked, params: PyTree) -> Callable[[np.ndarray], Float[np.ndarray, "M K"]]:

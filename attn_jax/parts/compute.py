@@ -10,24 +10,31 @@ from jax import Array
 
 from attn_jax import modules
 from attn_jax.fields import field, section
+from attn_jax.ops.implementation import best_implementation
 
 DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @section
-class Compute:
-    """How a model computes."""
+class Dtype:
+    """The dtype that a model computes in."""
 
     dtype: str = field("dtype of the computation; parameters stay float32", names=DTYPES)
-    remat: bool = field("whether the backward pass computes activations again instead of keeping")
-    unroll: int = field(
-        "steps in one turn of the loop: faster, longer to compile", least=1, most=128
-    )
 
     @property
     def jax_dtype(self) -> Any:
         """The dtype as JAX knows it."""
         return DTYPES[self.dtype]
+
+
+@section
+class Compute(Dtype):
+    """How a recurrent model computes."""
+
+    remat: bool = field("whether the backward pass computes activations again instead of keeping")
+    unroll: int = field(
+        "steps in one turn of the loop: faster, longer to compile", least=1, most=128
+    )
 
     def loop(self, steps: int) -> dict[str, Any]:
         """The arguments of a model that unrolls `steps` steps."""
@@ -36,6 +43,35 @@ class Compute:
             "unroll": min(self.unroll, steps),
             "dtype": self.jax_dtype,
         }
+
+
+@section
+class Sampling(Dtype):
+    """How a model computes that samples images by transforms."""
+
+    sampler: str | None = field(
+        "what samples; None: native code of the CPU where it can be built, otherwise xla",
+        names=("native", "xla"),
+        settle=best_implementation,
+    )
+
+    def check_sampler(self) -> None:
+        """Refuse to train where the run's sampler is not: the other's sums are rounded otherwise.
+
+        Raises:
+          ValueError: in one line.
+        """
+        if self.sampler == "native" and best_implementation() != "native":
+            raise ValueError(
+                "compute.sampler is native, which this machine cannot build; a new run may have "
+                "compute.sampler=xla"
+            )
+
+    def implementation(self, rank: int) -> str:
+        """The `implementation` of the samplers for images of rank 2, or volumes of rank 3."""
+        return (
+            "native" if rank == 2 and self.sampler == best_implementation() == "native" else "xla"
+        )
 
 
 @section

@@ -105,19 +105,21 @@ def make_measure(
         return p.argmax(-1)
 
     def measure(params: PyTree, images: np.ndarray, labels: np.ndarray, key: Key) -> Answers:
-        given = [np.asarray(answer(params, *one, key)) for one in _batches(images, batch)]
+        given = [
+            np.asarray(answer(params, one, jnp.asarray(ids), key))
+            for one, ids in batches(images, batch)
+        ]
         return Answers(np.concatenate(given)[: len(images)], labels)
 
     return measure
 
 
-def _batches(images: np.ndarray, size: int) -> Iterator[tuple]:
+def batches(images: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Equal batches with ids; the last is filled up from the first."""
     size = min(size, len(images))
     for start in range(0, len(images), size):
         rows = np.arange(start, start + size)
-        filled = rows % len(images)
-        yield images[filled], jnp.asarray(rows)
+        yield images[rows % len(images)], rows
 
 
 def measure_all(

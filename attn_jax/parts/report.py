@@ -46,11 +46,19 @@ class Presentation(NamedTuple):
 
 def protocol(data: Digits, canvas: Canvas, presentation: Presentation) -> str:
     """How the figures are taken, in one line."""
-    clutter = f" with {data.pieces} pieces of {data.piece}x{data.piece}"
     return (
-        f"{data.task} {_size(canvas, 'x')}{clutter if data.task == 'cluttered' else ''}, "
-        f"composites of seed {data.seed}; {presentation.glimpses}; best checkpoint by validation "
+        f"{describe_images(data, canvas)}; {presentation.glimpses}; best checkpoint by validation "
         f"error at the mean; test read once; 95 % Wilson intervals"
+    )
+
+
+def describe_images(data: Digits, canvas: Canvas) -> str:
+    """The composed images in words, for a protocol."""
+    clutter = f" with {data.pieces} pieces of {data.piece}x{data.piece}"
+    size = "x".join(map(str, canvas.canvas[:-1]))
+    return (
+        f"{data.task} {size}{clutter if data.task == 'cluttered' else ''}, "
+        f"composites of seed {data.seed}"
     )
 
 
@@ -80,17 +88,18 @@ def draw(
     drawn = {
         name: one._replace(caption=f"{one.caption} {of_all}".strip()) for name, one in looks.items()
     }
-    return drawn | {"steps.png": steps, "confusion.png": _confusion(wrong, canvas)}
+    first, answers = next(iter(wrong.items()))
+    confused = confusion(answers, canvas, describe(first))
+    return drawn | {"steps.png": steps, "confusion.png": confused}
 
 
-def _confusion(wrong: Mapping[str, Answers], canvas: Canvas) -> viz.Picture:
-    """Which classes are taken for which, by the first policy."""
-    name, answers = next(iter(wrong.items()))
+def confusion(answers: Answers, canvas: Canvas, by: str) -> viz.Picture:
+    """Which classes are taken for which, by answers given in a way that `by` describes."""
     figure = viz.confusion(answers.confusion(canvas.num_classes), canvas.classes)
     return viz.Picture(
         viz.to_png(figure),
         "Counts of test images by their class and by the answer.",
-        f"Test images by their class and the answer ({describe(name)}).",
+        f"Test images by their class and the answer ({by}).",
     )
 
 
@@ -111,7 +120,7 @@ def conclusion(
             f"Errors on {figures.count:,} test images, in percent. Rollouts are averaged as "
             "probabilities. Averaging hides a bad policy, so the single rollout stands first; "
             "the controls use the same weights.",
-            [_errors(wrong), *charts],
+            [errors({describe(name): one for name, one in wrong.items()}, "policy"), *charts],
         )
     ]
     if drawn:
@@ -126,9 +135,10 @@ def conclusion(
     )
 
 
-def _errors(wrong: Mapping[str, Answers]) -> viz.Table:
+def errors(measured: Mapping[str, Answers], what: str) -> viz.Table:
+    """A table of errors: how answers were given, in words, under the heading `what`."""
     rows = []
-    for name, one in wrong.items():
+    for name, one in measured.items():
         error, low, high = (100 * value for value in one.error())
-        rows.append((describe(name), f"{error:.2f} %", f"{low:.2f} to {high:.2f} %"))
-    return viz.Table(("policy", "error", "95 % interval"), rows, "Error on the test images.")
+        rows.append((name, f"{error:.2f} %", f"{low:.2f} to {high:.2f} %"))
+    return viz.Table((what, "error", "95 % interval"), rows, "Error on the test images.")

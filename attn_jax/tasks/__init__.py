@@ -13,6 +13,7 @@ from attn_jax.tasks.classification import (
 from attn_jax.tasks.credit import Weights, credited
 from attn_jax.tasks.metrics import clustered, wilson
 from attn_jax.tasks.transduction import misaligned, sequence_objective, to_go
+from attn_jax.tasks.transformation import symptoms, transform_figures
 
 __all__ = [
     "REWARDS",
@@ -28,6 +29,8 @@ __all__ = [
     "probability_right",
     "rollouts",
     "sequence_objective",
+    "symptoms",
     "to_go",
+    "transform_figures",
     "wilson",
 ]

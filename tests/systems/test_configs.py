@@ -20,6 +20,10 @@ WORDS = {
     "ram_mnist": ["", "full"],
     "ram_cluttered": ["", "60", "100"],
     "seq2seq_dates": ["", "soft", "hard"],
+    "stn_mnist": [
+        "", "cnn,R", "fcn,E", "st_fcn,similarity,P", "st_cnn,projective,E", "st_cnn,corners,R",
+        "st_cnn,control_points,TC", "isotropic,full", "axis_aligned", "translation", "rotation",
+    ],
     "taxonomy": [
         "", "item_soft", "item_hard", "location_soft", "location_hard", "spatial_transformer",
     ],
@@ -30,6 +34,7 @@ ALL = [(name, word) for name in CONFIGS for word in WORDS.get(name, [""])]
 # Each once, and each mechanism of the taxonomy.
 TRAINED = [(name, "") for name in CONFIGS if name != "taxonomy"]
 TRAINED += [("taxonomy", word) for word in WORDS["taxonomy"] if word]
+TRAINED += [("stn_mnist", word) for word in ("fcn,E", "st_cnn,control_points,TC")]
 
 
 @pytest.mark.parametrize(("name", "word"), TRAINED)

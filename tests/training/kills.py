@@ -27,7 +27,15 @@ from attn_jax.training import loop
 from attn_jax.training.experiment import Conclusion, Experiment, Figures
 from attn_jax.training.state import TrainState
 from tests.systems.test_dates import dates_of
-from tests.tiny import compiled_once, kept, result, small_config, square_config, write_npz
+from tests.tiny import (
+    compiled_once,
+    kept,
+    result,
+    small_config,
+    square_config,
+    transformer_config,
+    write_npz,
+)
 
 _TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 _SOON = 0.7  # of what a whole run takes: one that goes on takes less
@@ -40,6 +48,7 @@ def configs(data: Path) -> dict[str, ConfigDict]:
         "ram": small_config(data, log__tensorboard=True, **often),
         "square": square_config(data, "location_hard", **often),
         "dates": dates_of(data, "hard", **often),
+        "spatial_transformer": transformer_config(data, **often),
     }
 
 

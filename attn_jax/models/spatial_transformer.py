@@ -1,0 +1,65 @@
+"""Spatial transformer networks: a classifier that straightens its input first.
+
+Reference: Jaderberg, Simonyan, Zisserman and Kavukcuoglu, "Spatial Transformer Networks", 2015.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from attn_jax.modules import Classifier, SpatialTransformer
+
+
+class Transformed(NamedTuple):
+    """What a spatial transformer network makes of a batch.
+
+    Attributes:
+      logits: [B, classes].
+      where: of each transformer in parallel the transforms [B, ...] of its tag; () without one.
+      views: of each what it read, [B, h, w, C] or [B, d, h, w, C].
+    """
+
+    logits: Array
+    where: tuple[Array, ...]
+    views: tuple[Array, ...]
+
+
+class SpatialTransformerNetwork(nn.Module):
+    """A classifier of images [B, H, W, C], or of volumes [B, D, H, W, C], through transformers.
+
+        x -> T_1(x), ..., T_P(x) -> side by side as channels -> features -> classes
+
+    A volume is averaged along its depth once it has been transformed, so that what follows sees an
+    image.
+
+    Attributes:
+      transformers: T_1 ... T_P, in parallel; () for the classifier alone.
+      features: image -> features [B, F].
+      num_classes: of the answers.
+      hidden: widths of ReLU layers between features and classes.
+      dtype: of the computation.
+    """
+
+    transformers: Sequence[SpatialTransformer]
+    features: nn.Module
+    num_classes: int
+    hidden: Sequence[int] = ()
+    dtype: Any = None
+
+    def setup(self) -> None:
+        self.classify = Classifier(self.num_classes, self.hidden, self.dtype)
+
+    def __call__(self, x: Array) -> Transformed:
+        """Transform, and classify what is seen."""
+        where = tuple(one.where(x) for one in self.transformers)
+        views = tuple(one.read(x, at) for one, at in zip(self.transformers, where, strict=True))
+        return Transformed(self.classify_views(views or (x,)), where, views)
+
+    def classify_views(self, views: Sequence[Array]) -> Array:
+        """Logits [B, classes] of what the transformers read."""
+        seen = jnp.concatenate(views, -1)
+        flat = seen.mean(1) if seen.ndim == 5 else seen
+        return self.classify(self.features(flat))

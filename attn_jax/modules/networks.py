@@ -1,0 +1,66 @@
+"""Feed-forward networks that make features [B, F] of whole images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+from jax import Array
+
+from attn_jax.checks import check_channels_last
+from attn_jax.modules.convolutions import Conv
+from attn_jax.modules.layers import relu_layers
+from attn_jax.ops import max_pool
+
+
+class ConvNet(nn.Module):
+    """Features [B, F] of images [B, H, W, C]: convolutions without padding, then dense layers.
+
+    Each convolution is followed by ReLU and by max pooling over 2x2, which is left out where the
+    map is one pixel high or wide. The last map is flattened.
+
+    Attributes:
+      filters: the width of each convolution; () for dense layers alone.
+      kernels: the side of each one's kernel, pixels.
+      hidden: widths of ReLU layers after the last map.
+      shrink: side of the blocks that the image is averaged over first; 1: none.
+      dtype: of the computation.
+
+    Raises:
+      ValueError: if a kernel is larger than the map before it, or their numbers differ.
+
+    Reference: Jaderberg et al. 2015, appendix A.
+    """
+
+    filters: Sequence[int] = ()
+    kernels: Sequence[int] = ()
+    hidden: Sequence[int] = ()
+    shrink: int = 1
+    dtype: Any = None
+
+    def __post_init__(self) -> None:
+        if len(self.filters) != len(self.kernels):
+            raise ValueError(
+                f"filters and kernels must be as many; got {self.filters} and {self.kernels}"
+            )
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        check_channels_last("x", x.shape)
+        x = _shrunk(x, self.shrink) if self.shrink > 1 else x
+        for width, side in zip(self.filters, self.kernels, strict=True):
+            if side > min(x.shape[1:3]):
+                raise ValueError(
+                    f"a kernel must fit into the map before it, {x.shape[1]}x{x.shape[2]} here; "
+                    f"got {side}x{side}"
+                )
+            x = nn.relu(Conv(width, (side, side), padding="VALID", dtype=self.dtype)(x))
+            x = max_pool(x, 2) if min(x.shape[1:3]) > 1 else x
+        return relu_layers(x.reshape(x.shape[0], -1), self.hidden, self.dtype)
+
+
+def _shrunk(x: Array, side: int) -> Array:
+    """The mean of each block of `side` x `side` pixels; rows and columns left over are cut."""
+    h, w = (size // side for size in x.shape[1:3])
+    blocks = x[:, : h * side, : w * side].reshape(x.shape[0], h, side, w, side, -1)
+    return blocks.mean((2, 4))

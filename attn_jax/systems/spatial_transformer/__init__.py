@@ -1,0 +1,113 @@
+"""Spatial transformer networks on images of classes (Jaderberg et al. 2015)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from attn_jax.data import from_uint8
+from attn_jax.parts.ask import Reading, read_each
+from attn_jax.parts.digits import (
+    Canvas,
+    DigitData,
+    feed_digits,
+    freeze_split,
+    load_digits,
+    resident,
+)
+from attn_jax.parts.learner import params_alone
+from attn_jax.records import Row
+from attn_jax.systems.spatial_transformer import page
+from attn_jax.systems.spatial_transformer.learning import make_learner
+from attn_jax.systems.spatial_transformer.measuring import look, make_measure
+from attn_jax.systems.spatial_transformer.network import wire
+from attn_jax.systems.spatial_transformer.sections import TransformerSections
+from attn_jax.tasks import symptoms
+from attn_jax.training.experiment import Best, Conclusion, Experiment, Figures, Model, System
+from attn_jax.training.state import TrainState
+from attn_jax.types import Key, PyTree
+
+
+def prepare(settings: TransformerSections) -> Experiment:
+    """The experiment: images composed of digits, and the network for them."""
+    return with_data(settings, load_digits(settings.data))
+
+
+def prepare_other(settings: TransformerSections, facts: Mapping[str, Any]) -> Experiment:
+    """The experiment that measures a run on other images."""
+    return with_data(settings, load_digits(settings.data, Canvas.of(facts)))
+
+
+def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
+    """The experiment on images that are there."""
+    settings.compute.check_sampler()
+    network = wire(settings, data.canvas)
+    measured = make_measure(settings, network, data)
+
+    def validate(state: TrainState) -> Row:
+        return measured(state.evaluated, "validation", ("",)).figures.flat
+
+    def measure(state: TrainState, split: str) -> Figures:
+        return measured(state.evaluated, split).figures
+
+    def conclude(state: TrainState) -> Conclusion:
+        params = state.evaluated
+        test = freeze_split(data, settings.data.seed, "test")[0]
+        return page.conclusion(
+            settings, network, data.canvas, params, measured(params, "test"), test,
+            draw=settings.log.pictures,
+        )  # fmt: skip
+
+    return Experiment(
+        data=data.source.description,
+        protocol=page.protocol(settings, data.canvas),
+        facts=data.canvas.facts,
+        learner=make_learner(settings, network, data),
+        resident=resident(data),
+        feed=feed_digits(data, settings.seed, settings.train.batch),
+        validate=validate,
+        best=Best("validation/error"),
+        shown=("train/loss", "train/error", "validation/error"),
+        measure=measure,
+        conclude=conclude,
+        watch=symptoms,
+    )
+
+
+def rebuild(settings: TransformerSections, facts: Mapping[str, Any]) -> Model:
+    """The network without its data."""
+    network = wire(settings, Canvas.of(facts))
+    module, shape = network.module, network.dummy_input.shape[1:]
+
+    def apply(variables: PyTree, x: Array, key: Key) -> Any:
+        del key  # nothing is sampled
+        if x.shape[1:] != shape:
+            raise ValueError(f"images must be [B, {', '.join(map(str, shape))}]; got {x.shape}")
+        return module.apply(variables, x)
+
+    return Model(make_learner(settings, network, None), module, params_alone, apply)
+
+
+def ask(
+    settings: TransformerSections, facts: Mapping[str, Any], variables: PyTree, paths: Sequence[str]
+) -> tuple[list[Reading], bytes]:
+    """The class of each of the user's pictures, and what the transformers read of the first."""
+    canvas = Canvas.of(facts)
+    network = wire(settings, canvas)
+
+    @jax.jit
+    def probabilities(x: Array) -> Array:
+        return jax.nn.softmax(network.module.apply(variables, x).logits)
+
+    def answer(image: np.ndarray) -> np.ndarray:
+        return np.asarray(probabilities(from_uint8(image)[None]))
+
+    readings, shown = read_each(canvas, answer, paths)
+    if not len(shown) or network.transform is None:
+        return readings, b""
+    return readings, page.draw_looks(look(network, variables["params"], shown), canvas.classes)
+
+
+SYSTEM = System(TransformerSections, "configs/stn_mnist.py", prepare, rebuild, ask, prepare_other)

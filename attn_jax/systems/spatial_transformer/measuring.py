@@ -1,0 +1,156 @@
+"""The network measured on images: its errors, and those of its control."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from attn_jax import memory
+from attn_jax.data import Images, from_uint8
+from attn_jax.models import Transformed
+from attn_jax.parts.digits import DigitData, freeze_split
+from attn_jax.parts.policies import Answers, batches
+from attn_jax.records import as_text
+from attn_jax.systems.spatial_transformer.network import Network
+from attn_jax.systems.spatial_transformer.sections import TransformerSections
+from attn_jax.training.experiment import Figures
+from attn_jax.types import PyTree
+
+# A way to answer, as figures name it after "error_" ("" for the network itself) -> in words.
+WAYS = {
+    "": "the network",
+    "shifted": "averaged over the image and four shifts of it",
+    "unmoved": "control: transforms stay where they started",
+}
+
+
+class Measured(NamedTuple):
+    """Answers to a split's images, by the way they were given."""
+
+    split: str
+    answers: Mapping[str, Answers]
+
+    @property
+    def figures(self) -> Figures:
+        """Errors with their 95 % Wilson intervals, fractions."""
+        flat, lines = {}, []
+        for way, one in self.answers.items():
+            stem = f"{self.split}/error{way and '_' + way}"
+            error, low, high = one.error()
+            flat |= {stem: error, f"{stem}_low": low, f"{stem}_high": high}
+            bounds = f"[{100 * low:.2f}, {100 * high:.2f}]"
+            lines.append(f"{WAYS[way]:46} {as_text('error', error):>8}  {bounds}")
+        return Figures(lines, flat, next(iter(self.answers.values())).total)
+
+
+# (params, images in [0, 1] [B, ...]) -> probabilities [B, classes]
+Probabilities = Callable[[PyTree, Array], Float[Array, "B K"]]
+
+
+def ways(settings: TransformerSections, network: Network) -> dict[str, Probabilities]:
+    """Ways to answer: the network's, over shifted images, with transforms that never learned."""
+    module = network.module
+
+    def plain(params: PyTree, x: Array) -> Array:
+        return jax.nn.softmax(module.apply({"params": params}, x).logits)
+
+    def shifted(params: PyTree, x: Array) -> Array:
+        moved = [x, *_shifts(x, settings.evaluate.shift)]
+        return jnp.stack([plain(params, one) for one in moved]).mean(0)
+
+    def unmoved(params: PyTree, x: Array) -> Array:
+        views = network.unmoved(x)
+        logits = module.apply({"params": params}, views, method="classify_views")
+        return jax.nn.softmax(logits)
+
+    found: dict[str, Probabilities] = {"": plain}
+    if settings.evaluate.shift and x_is_image(network):
+        found["shifted"] = shifted
+    if network.transform is not None:
+        found["unmoved"] = unmoved
+    return found
+
+
+def x_is_image(network: Network) -> bool:
+    """Whether the network takes images, and not volumes."""
+    return len(network.dummy_input.shape) == 4
+
+
+def _shifts(x: Array, pixels: int) -> list[Array]:
+    """Images [B, H, W, C] moved left, right, up and down; what comes in is black."""
+    padded = jnp.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
+    h, w = x.shape[1:3]
+    starts = [(pixels, 0), (pixels, 2 * pixels), (0, pixels), (2 * pixels, pixels)]
+    return [padded[:, i : i + h, j : j + w] for i, j in starts]
+
+
+@runtime_checkable
+class Measure(Protocol):
+    """Measures parameters on a split."""
+
+    def __call__(self, params: PyTree, split: str, chosen: Sequence[str] | None = None) -> Measured:
+        """Answer the split's images in all ways, or the chosen ones."""
+        ...
+
+
+def make_measure(settings: TransformerSections, network: Network, data: DigitData) -> Measure:
+    """The measure of the network on the data's frozen splits."""
+    of_way = {way: _compiled(settings, f) for way, f in ways(settings, network).items()}
+
+    @cache
+    def split_images(split: str) -> Images:
+        return freeze_split(data, settings.data.seed, split)[0]
+
+    def measure(params: PyTree, split: str, chosen: Sequence[str] | None = None) -> Measured:
+        images, labels = split_images(split)
+        answers = {}
+        for way in of_way if chosen is None else chosen:
+            parts = batches(images, settings.evaluate.batch)
+            given = [of_way[way](params, part) for part, _ in parts]
+            answers[way] = Answers(np.concatenate(given)[: len(images), None], labels)
+        return Measured(split, answers)
+
+    return measure
+
+
+def _compiled(
+    settings: TransformerSections, probabilities: Probabilities
+) -> Callable[[PyTree, np.ndarray], np.ndarray]:
+    """(params, images uint8 [B, ...]) -> classes [B]."""
+    what = f"measuring {settings.evaluate.batch} images (evaluate.batch)"
+    answer = memory.within(what, jax.jit(lambda p, x: probabilities(p, from_uint8(x)).argmax(-1)))
+    return lambda params, images: np.asarray(answer(params, images))
+
+
+class Looks(NamedTuple):
+    """Where transformers read in some images, as arrays for pictures.
+
+    Attributes:
+      images: [N, H, W, C].
+      grids: [N, P, h, w, 2], the places that each of P transformers read.
+      views: [N, P, h, w, C], what it read.
+      answers: [N], the likeliest classes.
+    """
+
+    images: np.ndarray
+    grids: np.ndarray
+    views: np.ndarray
+    answers: np.ndarray
+
+
+def look(network: Network, params: PyTree, images: np.ndarray) -> Looks:
+    """Where the network's transformers read in images uint8 [N, ...]; it has one at least."""
+
+    @jax.jit
+    def looked(params: PyTree, x: Array) -> tuple[Array, Array, Array]:
+        out: Transformed = network.module.apply({"params": params}, x)
+        grids = jnp.stack([network.grids(one) for one in out.where], 1)
+        return grids, jnp.stack(out.views, 1), out.logits.argmax(-1)
+
+    x = np.asarray(from_uint8(images))
+    return Looks(x, *map(np.asarray, looked(params, x)))
