@@ -97,6 +97,29 @@ CONTROLS = {
 }
 
 
+def get_table(arg: str | None = None) -> dict:
+    """The five mechanisms beside their controls, for experiments.compare; arg: tiny, or None."""
+    beside = [f",{word}" for word in base.arguments("taxonomy.py", arg, [])]
+    cells = {}
+    for name, controls in CONTROLS.items():
+        for policy in ("learned", *controls):
+            # Items weighted alike are one run, whether the weights would have been soft or hard.
+            alike = policy == "uniform" and name.startswith("item")
+            cells[f"{name}/{policy}"] = {
+                "arg": "".join(["item_hard" if alike else name, *beside]),
+                "overrides": {"mechanism.policy": policy},
+                "folder": f"{'item' if alike else name},{policy}",
+            }
+        cells[f"{name}/learned"]["controls"] = [f"{name}/{control}" for control in controls]
+    return {
+        "title": "The square of mechanisms",
+        "note": "Error at the policy's mean; each control is trained from scratch.",
+        "figure": "test/error_mean",
+        "study": "square",
+        "cells": cells,
+    }
+
+
 def get_hyper(arg: str | None = None) -> list[dict]:
     """The mechanism beside its controls, one seed."""
     words = base.arguments("taxonomy.py", arg, list(_MECHANISMS))

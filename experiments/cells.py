@@ -1,5 +1,6 @@
 """Runs of a grid: each one `experiments.train` in a folder of its own; finished ones are kept."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import signals
+from experiments import cli, signals
 
 _POLL = 0.1  # seconds
 
@@ -20,6 +21,20 @@ class Failure(NamedTuple):
     last_line: str
 
 
+class Watch(NamedTuple):
+    """What a command does about each cell of a grid.
+
+    Attributes:
+      passed: called before a cell begins; why it is not trained now, or "" to train it.
+      ended: called after each cell, with why it failed; None if it did not.
+      quiet: whether output goes to a .txt beside the cell's folder even if it is alone.
+    """
+
+    passed: Callable[[Path], str] = lambda folder: ""
+    ended: Callable[[Path, Failure | None], None] = lambda folder, failure: None
+    quiet: bool = False
+
+
 def describe_failures(failed: Sequence[Failure], total: int, what: str) -> str:
     """How many of how many failed, which, and the last line of the first of them."""
     names = ", ".join(one.name for one in failed)
@@ -27,7 +42,59 @@ def describe_failures(failed: Sequence[Failure], total: int, what: str) -> str:
     return f"{len(failed)} of {total} {what} failed: {names}{said}"
 
 
-def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[Failure]:
+def declared(spec: str, function: str, returns: str) -> Any:
+    """Call a function of a config file, with the argument after the file's colon if there is one.
+
+    Args:
+      spec: the file, as --config names it: FILE or FILE:ARGUMENT.
+      function: its name.
+      returns: what it returns, for the message.
+
+    Raises:
+      UserError: if there is no such file or function, or it refuses the argument.
+    """
+    from attn_jax.errors import UserError, as_user_errors
+
+    path, _, arg = spec.partition(":")
+    found = importlib.util.spec_from_file_location("config", path)
+    if found is None or found.loader is None or not Path(path).is_file():
+        raise UserError(f"--config={path}: there is no such Python file")
+    module = importlib.util.module_from_spec(found)
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:  # a config is a program, and may raise anything
+        raise UserError(f"--config={path} cannot be loaded: {error}") from error
+    if not hasattr(module, function):
+        raise UserError(f"{path} has no {function}(); it returns {returns}")
+    with as_user_errors():
+        call = getattr(module, function)
+        return call(arg) if arg else call()
+
+
+def config_of(line: Sequence[str]) -> dict[str, Any]:
+    """The config, as plain data, that `experiments.train` makes of these flags.
+
+    Raises:
+      UserError: for what it refuses.
+    """
+    from absl import flags
+    from ml_collections import config_flags
+
+    from attn_jax.errors import UserError
+
+    argv, values = ["", *line], flags.FlagValues()
+    options = {"flag_values": values, "sys_argv": argv, "lock_config": True}
+    try:
+        config_flags.DEFINE_config_file("config", None, **options)
+        values(argv)
+        return values["config"].value.to_dict()
+    except Exception as error:  # as above
+        raise UserError(cli.describe_flags(error)) from error
+
+
+def train_all(
+    cells: Mapping[Path, Sequence[str]], jobs: int = 1, watch: Watch | None = None
+) -> list[Failure]:
     """Train every cell, `jobs` at a time, the cores shared between them.
 
     Several at a time write their output to a .txt beside their folder. If a cell is stopped from
@@ -36,6 +103,7 @@ def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[Failur
     Args:
       cells: folder -> flags of `experiments.train`.
       jobs: at least 1.
+      watch: what is done about each of them; by default all are trained.
 
     Returns:
       Those that failed.
@@ -45,25 +113,33 @@ def train_all(cells: Mapping[Path, Sequence[str]], jobs: int = 1) -> list[Failur
     read, held = os.pipe()  # closed when this process ends, even if it is killed
     try:
         with PutOff() as sigterm:
-            return _train_all(list(cells.items()), jobs, sigterm.came, read)
+            return _train_all(list(cells.items()), jobs, watch or Watch(), sigterm.came, read)
     finally:
         os.close(held)
         os.close(read)
 
 
 def _train_all(
-    waiting: list[tuple[Path, Sequence[str]]], jobs: int, stop: Callable[[], bool], alive: int
+    waiting: list[tuple[Path, Sequence[str]]],
+    jobs: int,
+    watch: Watch,
+    stop: Callable[[], bool],
+    alive: int,
 ) -> list[Failure]:
     from attn_jax.errors import Stopped
 
     running, failed = {}, []
     slots = [_cores(i, jobs) for i in range(jobs)]
+    quiet = watch.quiet or jobs > 1
     try:
         while waiting or running:
             while waiting and slots:
                 folder, flags = waiting.pop(0)
+                if why := watch.passed(folder):
+                    print(f"== {folder.name}: {why}", flush=True)
+                    continue
                 cores = slots.pop()
-                running[_started(folder, flags, cores, jobs > 1, alive)] = folder, cores
+                running[_started(folder, flags, cores, quiet, alive)] = folder, cores
             for process in [one for one in running if one.poll() is not None]:
                 folder, cores = running.pop(process)
                 slots.append(cores)
@@ -72,11 +148,14 @@ def _train_all(
                 if status > 128:
                     print(f"stopped: {folder.name}, with status {status}", file=sys.stderr)
                     sys.exit(status)
+                failure = None
                 if status:
-                    failed.append(Failure(folder.name, _last_line(folder) if jobs > 1 else ""))
+                    failure = Failure(folder.name, _last_line(folder) if quiet else "")
+                    failed.append(failure)
+                watch.ended(folder, failure)
             if stop():
                 raise Stopped(f"SIGTERM; {signals.AGAIN}")
-            time.sleep(_POLL)
+            time.sleep(_POLL if running else 0)
     finally:
         for process in running:
             process.terminate()

@@ -43,13 +43,18 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
         rest = flags.FLAGS(list(argv))
         for name in flags.FLAGS:  # a config that could not be loaded says so when it is touched
             getattr(flags.FLAGS[name].value, "lock", None)
-    except OSError as error:
-        _leave(2, f"--config cannot be loaded: {str(error).strip().splitlines()[-1].strip()}")
-    except (AttributeError, KeyError) as error:
-        _leave(2, f"the config has no field {_one_line(error)}")
     except Exception as error:
-        _leave(2, _one_line(error))
+        _leave(2, describe_flags(error))
     return rest
+
+
+def describe_flags(error: Exception) -> str:
+    """One line for whatever parsing flags, and a config file among them, has raised."""
+    if isinstance(error, OSError):
+        return f"--config cannot be loaded: {str(error).strip().splitlines()[-1].strip()}"
+    if isinstance(error, AttributeError | KeyError):
+        return f"the config has no field {_one_line(error)}"
+    return _one_line(error)
 
 
 def _guarded(main: Callable[[], None]) -> None:

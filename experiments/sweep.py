@@ -6,14 +6,13 @@ The config file's `get_hyper()` gives the cells, each a dict of overrides such a
 Each cell is one `experiments.train` in a folder of its own; finished cells are kept.
 """
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from experiments import cli
-from experiments.cells import describe_failures, train_all
+from experiments.cells import declared, describe_failures, train_all
 
 _CONFIG = flags.DEFINE_string("config", None, "A file of configs/ with a get_hyper().")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the cells.")
@@ -27,7 +26,7 @@ def main() -> None:
     from attn_jax.records import write_atomically
     from attn_jax.studies.sweep import cell_name, table
 
-    cells = _cells(_CONFIG.value)
+    cells = list(declared(_CONFIG.value, "get_hyper", "a list of overrides, a dict a cell"))
     workdir = Path(_WORKDIR.value)
     extra = [f"--config.{one}" for one in _EXTRA.value]
     failed = train_all(
@@ -45,24 +44,6 @@ def main() -> None:
 def _flags(cell: dict[str, Any], extra: list[str]) -> list[str]:
     changed = [f"--config.{name}={value}" for name, value in cell.items()]
     return [f"--config={_CONFIG.value}", *changed, *extra]
-
-
-def _cells(path: str) -> list[dict[str, Any]]:
-    from attn_jax.errors import UserError, as_user_errors
-
-    path, _, arg = path.partition(":")
-    spec = importlib.util.spec_from_file_location("config", path)
-    if spec is None or spec.loader is None or not Path(path).is_file():
-        raise UserError(f"--config={path}: there is no such Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a config is a program, and may raise anything
-        raise UserError(f"--config={path} cannot be loaded: {error}") from error
-    if not hasattr(module, "get_hyper"):
-        raise UserError(f"{path} has no get_hyper(); it returns a list of overrides, a dict a cell")
-    with as_user_errors():
-        return list(module.get_hyper(arg) if arg else module.get_hyper())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The mechanisms of the square side by side: paired errors, costs, and where each one looks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from attn_jax.parts.policies import make_measure, policies
 from attn_jax.records import versions
 from attn_jax.runs.load import LoadedRun, load
 from attn_jax.studies.step_time import step_milliseconds
+from attn_jax.studies.table_report import Report
 from attn_jax.systems import prepare, square
 from attn_jax.tasks import clustered
 
@@ -78,7 +79,7 @@ class CellResult(NamedTuple):
 
 def compare(
     cells: Sequence[Cell], controls: Mapping[str, Sequence[str]]
-) -> tuple[str, dict[str, Any], bytes]:
+) -> tuple[dict[str, Any], bytes]:
     """Test finished runs on the same frozen composites.
 
     Args:
@@ -86,7 +87,7 @@ def compare(
       controls: mechanism -> the policies that it is held against.
 
     Returns:
-      A Markdown table, the same as plain data, and a PNG of where each mechanism looks.
+      Plain data, of which `paired_table` makes a table, and a PNG of where each mechanism looks.
 
     Raises:
       UserError: for a run that cannot be read, or whose data is not there any more.
@@ -95,8 +96,34 @@ def compare(
     tested = [_test(cell, composed) for cell in cells]
     learned = [one for one in tested if one.cell.policy == "learned"]
     rows = [_row(one, tested, controls[one.cell.mechanism]) for one in learned]
-    picture = _picture(learned, composed)
-    return _table(rows, len(composed.labels)), {"rows": rows, **versions()}, picture
+    plain = {"composites": len(composed.labels), "rows": rows, **versions()}
+    return plain, _picture(learned, composed)
+
+
+def comparable(
+    report: Report, rows: Collection[str], workdir: Path
+) -> tuple[list[Cell], dict[str, list[str]]]:
+    """What `compare` takes, of rows of a table all of whose runs are finished.
+
+    Args:
+      report: the table; its rows are mechanisms, its columns policies.
+      rows: names of mechanisms.
+      workdir: the folder of the runs.
+
+    Returns:
+      The cells, learned and controls, and mechanism -> its controls; ([], {}) if a run of them is
+      not finished.
+    """
+    learned = [one for one in report.table.cells.values() if one.controls and one.row in rows]
+    names = [name for one in learned for name in (one.name, *one.controls)]
+    if any(len(report.cells[name].values) < len(report.seeds) for name in names):
+        return [], {}
+    entries = [report.table.cells[name] for name in names]
+    cells = [
+        Cell(one.row, one.column, [one.run(workdir, seed) for seed in report.seeds])
+        for one in entries
+    ]
+    return cells, {one.row: [name.partition("/")[2] for name in one.controls] for one in learned}
 
 
 def _composites(data: Digits) -> Images:
@@ -173,13 +200,15 @@ def _reading(loaded: LoadedRun) -> dict[str, int]:
     return {"places": 1 if one_hot else places, "of": places, "passed_on": passed}
 
 
-def _table(rows: Sequence[dict[str, Any]], count: int) -> str:
+def paired_table(plain: Mapping[str, Any]) -> tuple[str, viz.Table]:
+    """What `compare` found, for a reader: a note, and a table with errors in percent."""
+    rows, count = plain["rows"], plain["composites"]
     seeds = len(rows[0]["by_seed"])
     header = (
         "mechanism", "error %", "control", "its error %", "difference [95 %]", "parameters",
         f"ms a step of {rows[0]['batch']}", f"places read of {rows[0]['of']}", "numbers passed on",
     )  # fmt: skip
-    lines = [header, ["---"] * len(header)]
+    lines: list[list[str]] = []
     for row in rows:
         costs = [
             f"{row['parameters']:,}", f"{row['step_ms']:.1f}", str(row["places"]),
@@ -193,9 +222,9 @@ def _table(rows: Sequence[dict[str, Any]], count: int) -> str:
     note = (
         f"Errors at the policy's mean on {count:,} frozen composites of "
         f"{count // COMPOSITES:,} test digits; intervals of errors over {over}; differences are "
-        f"paired, control minus mechanism, their intervals over digits.\n\n"
+        f"paired, control minus mechanism, their intervals over digits."
     )
-    return note + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return note, viz.Table(header, lines, "Paired by image.")
 
 
 def _interval(values: Sequence[float], sign: str = "") -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from attn_jax import viz
 from attn_jax.records import write_sealed
-from attn_jax.studies import attention_101, compare, step_time
+from attn_jax.studies import attention_101, step_time
 from attn_jax.studies.sweep import table
 from experiments.cells import describe_failures, train_all
 from tests.tiny import ROOT, files, result
@@ -281,31 +281,6 @@ def test_cells_end_with_the_command_that_started_them(
     monkeypatch.setattr(subprocess, "Popen", lambda line, **_: Endless())
     assert run("sweep", [f"--config={cells}", f"--workdir={tmp_path}/s"])[0] == 143
     assert asked == ["terminate", "wait"]
-
-
-def test_compare_trains_each_mechanism_and_its_controls_once_a_seed(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    lines = stand_in(monkeypatch, 20 * [0])
-    compared: list[compare.Cell] = []
-
-    def made(cells: list[compare.Cell], controls: dict) -> tuple[str, dict, bytes]:
-        compared.extend(cells)
-        return "a table", {"rows": []}, b"a picture"
-
-    monkeypatch.setattr(compare, "compare", made)
-    workdir = tmp_path / "square"
-    workdir.mkdir()  # as the runs would have
-    status, out, _ = run("compare", [f"--workdir={workdir}", "--seeds=0,3", "--set=train.steps=5"])
-    assert (status, out.endswith("a table\n")) == (0, True)
-    assert len(lines) == len({line[-1] for line in lines}) == 20  # one for items weighted alike
-    assert all("--config.train.steps=5" in line for line in lines)
-    assert ["--config.seed=0" in line for line in lines] == 10 * [True] + 10 * [False]
-    folders = {line[-1].removeprefix("--workdir=") for line in lines}
-    assert {str(one) for cell in compared for one in cell.runs} == folders
-    assert {path.name for path in workdir.iterdir()} == {
-        f"compare.{end}" for end in ("md", "json", "png")
-    }
 
 
 def test_an_argument_of_the_config_reaches_its_cells(
