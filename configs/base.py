@@ -116,6 +116,7 @@ def digits() -> ConfigDict:
     data.shift = 1
     data.pieces = 4
     data.piece = 8
+    data.angle = config_dict.placeholder(float)
     data.seed = 1
     data.resize = config_dict.placeholder(int)
     data.channels = config_dict.placeholder(int)

@@ -2,7 +2,8 @@
 
 from attn_jax.data.dates import DateSource, Sequences, load_dates
 from attn_jax.data.digits import centered, cluttered, from_uint8, paste, translated
-from attn_jax.data.generators import TASKS, compose_split, make_generator
+from attn_jax.data.distortions import bent, projected, rotated, rotated_scaled_translated
+from attn_jax.data.generators import TASKS, compose_split, label_split, make_generator, make_labels
 from attn_jax.data.order import batch_ids, bucketed_ids, shard_batch
 from attn_jax.data.pictures import ASPECTS, Preparation, PreparedPicture, prepare_picture
 from attn_jax.data.record_format import ArraySpec
@@ -20,6 +21,7 @@ from attn_jax.data.sources import (
     write_images,
 )
 from attn_jax.data.streams import Records
+from attn_jax.data.sums import summed
 
 __all__ = [
     "ASPECTS",
@@ -35,6 +37,7 @@ __all__ = [
     "Source",
     "StreamedSource",
     "batch_ids",
+    "bent",
     "bucketed_ids",
     "centered",
     "check_images",
@@ -42,13 +45,19 @@ __all__ = [
     "compose_split",
     "digest",
     "from_uint8",
+    "label_split",
     "load_dates",
     "load_source",
     "make_generator",
+    "make_labels",
     "open_stream",
     "paste",
     "prepare_picture",
+    "projected",
+    "rotated",
+    "rotated_scaled_translated",
     "shard_batch",
+    "summed",
     "translated",
     "with_classes",
     "write_images",

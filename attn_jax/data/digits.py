@@ -28,6 +28,15 @@ def from_uint8(images: UInt8[Array | np.ndarray, "..."]) -> Float[Array, "..."]:
     return jnp.asarray(images).astype(jnp.float32) * _LEVEL
 
 
+def from_levels(levels: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Convert whole numbers in float32 to [0, 1] as `from_uint8` does; what is above 255 gives 1.
+
+    >>> from_levels(jnp.array([0.0, 255.0, 300.0])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    return jnp.minimum(levels * _LEVEL, 1)
+
+
 def _unit(pixels: Array) -> Array:
     """Convert uint8 levels, or floats in [0, 1], to float32 in [0, 1]."""
     return from_uint8(pixels) if pixels.dtype == jnp.uint8 else pixels.astype(jnp.float32)
@@ -71,13 +80,23 @@ def _room(outer: int, inner: tuple[int, ...]) -> list[int]:
     return [outer - inner[0] + 1, outer - inner[1] + 1]
 
 
-def _check_canvas(digit: Array, size: int) -> None:
-    """Refuse a digit that is not [h, w, C] or that is larger than the canvas."""
+def check_canvas(digit: Array, size: int, scale: float = 1) -> None:
+    """Refuse a digit that is not [h, w, C] or that is larger than the canvas.
+
+    Args:
+      digit: the image.
+      size: rows and columns of the canvas.
+      scale: what the digit is enlarged by.
+
+    Raises:
+      ValueError: naming what does not fit.
+    """
     if digit.ndim != 3:
         raise ValueError(f"digit must be [h, w, C]; got shape {digit.shape}")
-    if size < max(digit.shape[:2]):
+    if size < scale * max(digit.shape[:2]):
+        times = "" if scale == 1 else f" times {scale:g}"
         raise ValueError(
-            f"size must be at least the digit's {digit.shape[0]} x {digit.shape[1]} pixels; "
+            f"size must be at least the digit's {digit.shape[0]} x {digit.shape[1]} pixels{times}; "
             f"got {size}"
         )
 
@@ -99,7 +118,7 @@ def centered(
       ValueError: if the canvas is smaller than the digit, or the shift is out of range.
     """
     size = max(digit.shape[:2]) if size is None else size
-    _check_canvas(digit, size)
+    check_canvas(digit, size)
     if not 0 <= shift <= (size - 1) // 2:
         raise ValueError(f"shift must be 0 to {(size - 1) // 2} on a {size} canvas; got {shift}")
     offset = jnp.array([(size - side) // 2 for side in digit.shape[:2]])
@@ -123,7 +142,7 @@ def translated(
     Raises:
       ValueError: if the canvas is smaller than the digit.
     """
-    _check_canvas(digit, size)
+    check_canvas(digit, size)
     place = jax.random.randint(key, (2,), 0, jnp.array(_room(size, digit.shape)))
     return paste(_unit(digit), place, size)
 
@@ -158,7 +177,7 @@ def cluttered(
       ValueError: if the canvas is smaller than the digit, a piece larger than an image, pieces
         negative, or the dtypes differ.
     """
-    _check_canvas(digit, size)
+    check_canvas(digit, size)
     if digit.dtype != others.dtype:
         raise ValueError(f"others must be {digit.dtype}, as the digit is; got {others.dtype}")
     if pieces < 0:

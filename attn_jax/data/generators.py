@@ -1,7 +1,8 @@
 """Tasks that compose a batch of images at every step of training, on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +12,70 @@ from jaxtyping import Float, Int, UInt8
 
 from attn_jax import memory
 from attn_jax.data.digits import centered, cluttered, translated
+from attn_jax.data.distortions import bent, projected, rotated, rotated_scaled_translated
+from attn_jax.data.sums import classes_of_sums, sum_of_pair, summed
 from attn_jax.errors import check_name
 from attn_jax.types import Key
 
 # (keys [B], images of the split [N, h, w, C], ids [B]) -> composed images [B, H, W, C]
 Generate = Callable[[Key, Array, Array], Array]
+# (keys [B], labels of the split [N], ids [B]) -> labels [B] of what is composed with these keys
+Label = Callable[[Key, Array, Array], Array]
 
-# name -> (key, digit [h, w, C], all images of the split [N, h, w, C], options) -> [H, W, C]
-TASKS = {
-    "centered": lambda key, digit, images, **options: centered(key, digit, **options),
-    "translated": lambda key, digit, images, **options: translated(key, digit, **options),
-    "cluttered": cluttered,
+
+@runtime_checkable
+class Compose(Protocol):
+    """Composes one example of a digit and, if need be, of all images of the split."""
+
+    def __call__(self, key: Key, digit: Array, images: Array, /, **options) -> Array: ...
+
+
+@runtime_checkable
+class LabelOne(Protocol):
+    """Gives the label of what is composed with a key of image i of a split with these labels."""
+
+    def __call__(self, key: Key, labels: Array, i: Array, /) -> Array: ...
+
+
+@runtime_checkable
+class NameClasses(Protocol):
+    """Names the classes of what is composed, by those of the images."""
+
+    def __call__(self, classes: Sequence[str], /) -> tuple[str, ...]: ...
+
+
+class Task(NamedTuple):
+    """A way to compose examples.
+
+    Attributes:
+      compose: of one example.
+      options: the names of the options that it takes beside `size`.
+      from_all: whether other images of the split are part of an example.
+      label: of one example.
+      classes: of its examples.
+    """
+
+    compose: Compose
+    options: tuple[str, ...] = ()
+    from_all: bool = False
+    label: LabelOne = lambda key, labels, i: labels[i]
+    classes: NameClasses = tuple
+
+
+def _alone(compose: Callable[..., Array]) -> Compose:
+    """Compose of the digit alone."""
+    return lambda key, digit, images, **options: compose(key, digit, **options)
+
+
+TASKS: Mapping[str, Task] = {
+    "centered": Task(_alone(centered), ("shift",)),
+    "translated": Task(_alone(translated)),
+    "cluttered": Task(cluttered, ("pieces", "piece"), from_all=True),
+    "rotated": Task(_alone(rotated), ("angle",)),
+    "rotated_scaled_translated": Task(_alone(rotated_scaled_translated), ("angle",)),
+    "projected": Task(_alone(projected)),
+    "bent": Task(_alone(bent)),
+    "summed": Task(summed, from_all=True, label=sum_of_pair, classes=classes_of_sums),
 }
 
 
@@ -32,14 +86,17 @@ def make_generator(
     pieces: int = 4,
     piece: int = 8,
     shift: int = 0,
+    angle: float | None = None,
 ) -> Generate:
     """Make a function that composes a batch of images for a task.
 
     Args:
-      task: "centered", "translated" or "cluttered".
+      task: a name in `TASKS`.
       size: rows and columns of the canvas; the task's own by default.
       pieces, piece: of "cluttered", as in `cluttered`; other tasks ignore them.
       shift: of "centered", as in `centered`.
+      angle: the largest of "rotated" and "rotated_scaled_translated", in degrees; the task's own by
+        default.
 
     Returns:
       generate(keys [B], images uint8 [N, h, w, C], ids int [B]) -> float32 [B, size, size, C]
@@ -48,7 +105,7 @@ def make_generator(
       the rest of the batch.
 
     Raises:
-      ValueError: for an unknown task, or a shift for a task that has none.
+      ValueError: for an unknown task, or a shift or an angle for a task that has none.
       UserError: for a canvas that does not fit into memory.
 
     >>> generate = make_generator("translated", size=40)
@@ -57,22 +114,47 @@ def make_generator(
     (2, 40, 40, 1)
     """
     check_name("task", task, TASKS)
-    if shift and task != "centered":
+    takes = TASKS[task].options
+    if shift and "shift" not in takes:
         raise ValueError(f"shift is for the task 'centered', not {task!r}; got {shift}")
+    if angle is not None and "angle" not in takes:
+        able = ", ".join(name for name, one in TASKS.items() if "angle" in one.options)
+        raise ValueError(f"angle is for the tasks {able}, not {task!r}; got {angle:g}")
     memory.check_bytes(f"a canvas of size {size}", 4 * (size or 1) ** 2)
-    options = {} if size is None else {"size": size}
-    if task == "centered":
-        options["shift"] = shift
-    if task == "cluttered":
-        options |= {"pieces": pieces, "piece": piece}
-    example = partial(TASKS[task], **options)
+    given = {"shift": shift, "pieces": pieces, "piece": piece, "angle": angle}
+    options = {name: given[name] for name in takes if given[name] is not None}
+    example = partial(TASKS[task].compose, **options, **({} if size is None else {"size": size}))
 
     def generate(
         keys: Key, images: UInt8[Array, "N h w C"], ids: Int[Array, "B"]
-    ) -> Float[Array, "B H W C"]:
+    ) -> Float[Array, "B *x"]:
         return jax.vmap(lambda key, i: example(key, images[i], images))(keys, ids)
 
     return generate
+
+
+def make_labels(task: str) -> Label:
+    """Make the function that labels what `make_generator`'s composes with the same keys and ids.
+
+    Raises:
+      ValueError: for an unknown task.
+    """
+    check_name("task", task, TASKS)
+    one = TASKS[task].label
+    return lambda keys, labels, ids: jax.vmap(one, (0, None, 0))(keys, labels, ids)
+
+
+def label_split(label: Label, key: Key, labels: Int[Array | np.ndarray, "N"]) -> np.ndarray:
+    """Label what `compose_split` composes of a split with the same key.
+
+    Args:
+      label: made by `make_labels`.
+      key: of `compose_split`.
+      labels: of the split.
+    """
+    ids = jnp.arange(len(labels))
+    made = jax.jit(label)(_fold_keys(key, ids), jnp.asarray(labels), ids)
+    return np.asarray(made).astype(labels.dtype)
 
 
 def _check_split(generate: Generate, key: Key, images: Array) -> None:
@@ -88,7 +170,7 @@ _fold_keys = jax.jit(jax.vmap(jax.random.fold_in, (None, 0)))
 
 def compose_split(
     generate: Generate, key: Key, images: UInt8[Array | np.ndarray, "N h w C"], *, batch: int = 500
-) -> UInt8[np.ndarray, "N H W C"]:
+) -> UInt8[np.ndarray, "N *x"]:
     """Compose every image of a split once, for a validation or test set that never changes.
 
     Example i is composed with the key fold_in(key, i), whatever the batch.

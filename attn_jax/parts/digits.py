@@ -20,8 +20,10 @@ from attn_jax.data import (
     centered,
     compose_split,
     digest,
+    label_split,
     load_source,
     make_generator,
+    make_labels,
     open_stream,
     prepare_picture,
     with_classes,
@@ -46,6 +48,9 @@ class Digits:
     shift: int = field("centered: training images move by up to so many whole pixels", least=0)
     pieces: int = field("cluttered: how many pieces of other images", least=0)
     piece: int = field("cluttered: their size, pixels", least=1)
+    angle: float | None = field(
+        "rotated: the largest angle, degrees; None: the task's own", least=0, most=180
+    )
     seed: int = field("seed of the frozen validation and test composites", least=0)
     resize: int | None = field(
         "folder: side of the images, pixels; None: the pictures' own if all have one that fits, "
@@ -114,12 +119,14 @@ class DigitData(NamedTuple):
       source: train, validation and test images; of a stream, training images stay on disk.
       generate: (keys, images, ids) -> x, with augmentation, for training.
       compose: the same without, for the frozen validation and test sets.
+      label: (keys, labels, ids) -> the labels of what is made with the same keys.
       canvas: the facts of x.
     """
 
     source: Source | StreamedSource
     generate: Callable[[Key, Array, Array], Array]
     compose: Callable[[Key, Array, Array], Array]
+    label: Callable[[Key, Array, Array], Array]
     canvas: Canvas
 
 
@@ -147,10 +154,18 @@ def load_digits(data: Digits, known: Canvas | None = None) -> DigitData:
       ValueError, FileNotFoundError, ModuleNotFoundError: naming what does not fit or is not there.
     """
     source = _open_source(data, known)
-    if known and isinstance(source, Source):
+    task = TASKS[data.task]
+    classes = task.classes(source.classes)
+    if known and isinstance(source, Source) and classes == source.classes:
         source = with_classes(source, known.classes)
+        classes = known.classes
+    if known and classes != known.classes:
+        raise ValueError(
+            f"the run's classes are {', '.join(known.classes)}; these images give "
+            f"{', '.join(classes)}"
+        )
     side = known.canvas[0] if known else data.size
-    options = {"size": side, "pieces": data.pieces, "piece": data.piece}
+    options = {"size": side, "pieces": data.pieces, "piece": data.piece, "angle": data.angle}
     compose = make_generator(data.task, **options)
     generate = make_generator(data.task, **options, shift=data.shift)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
@@ -160,8 +175,8 @@ def load_digits(data: Digits, known: Canvas | None = None) -> DigitData:
     if known and shape != known.canvas:
         raise ValueError(f"the run's canvas is {known.canvas}; these images give {shape}")
     how = source.preparation if known is None else known.preparation
-    canvas = Canvas(shape, source.classes, how, _digest(source))
-    return DigitData(source, generate, compose, canvas)
+    canvas = Canvas(shape, classes, how, _digest(source))
+    return DigitData(source, generate, compose, make_labels(data.task), canvas)
 
 
 def _open_source(data: Digits, known: Canvas | None) -> Source | StreamedSource:
@@ -174,8 +189,10 @@ def _open_source(data: Digits, known: Canvas | None) -> Source | StreamedSource:
             "data.stream needs data.source=records and its data.path; "
             f"got {data.source} and {data.path}"
         )
-    if data.task == "cluttered":
-        raise ValueError("data.task=cluttered cuts its pieces from all images; data.stream is True")
+    if TASKS[data.task].from_all:
+        raise ValueError(
+            f"data.task={data.task} takes parts of an example from all images; data.stream is True"
+        )
     source = open_stream(data.path)
     return source._replace(preparation=_prepared_as(data, source.preparation))
 
@@ -220,6 +237,8 @@ def picture_on_canvas(path: str, canvas: Canvas) -> PreparedPicture:
     picture = prepare_picture(path, canvas.preparation, kept=size)
     if picture.image.shape == canvas.canvas:
         return picture
+    if len(canvas.canvas) != 3 or picture.image.shape[-1] != canvas.canvas[-1]:
+        raise ValueError(f"the run's inputs are {list(canvas.canvas)}; a picture cannot be one")
     middle = centered(jax.random.key(0), jnp.asarray(picture.image), size=size[0])
     image = np.rint(255 * np.asarray(middle)).astype(np.uint8)
     return PreparedPicture(image, f"{picture.note}, in the middle of {size[1]}x{size[0]}")
@@ -254,11 +273,12 @@ class RecordBatch(NamedTuple):
 
 def compose_batch(data: DigitData) -> Callable[[PyTree, PyTree, Key], DigitBatch]:
     """(resident images, what was fed, key) -> a batch composed on the device."""
-    generate = data.generate
+    generate, label = data.generate, data.label
 
     def of_resident(resident: Images, ids: Array, key: Key) -> DigitBatch:
-        x = generate(example_keys(key, ids), resident.images, ids)
-        return DigitBatch(x, resident.labels[ids], ids)
+        keys = example_keys(key, ids)
+        x = generate(keys, resident.images, ids)
+        return DigitBatch(x, label(keys, resident.labels, ids), ids)
 
     def of_stream(resident: tuple[()], fed: RecordBatch, key: Key) -> DigitBatch:
         del resident
@@ -288,7 +308,8 @@ def first_images(data: DigitData, count: int) -> Images:
 def freeze(data: DigitData, seed: int, images: Images, which: int) -> Images:
     """Images composed once, under the data's own seed; `which` tells sets apart."""
     key = jax.random.fold_in(jax.random.key(seed), which)
-    return Images(compose_split(data.compose, key, images.images), images.labels)
+    x = compose_split(data.compose, key, images.images)
+    return Images(x, label_split(data.label, key, images.labels))
 
 
 def freeze_split(data: DigitData, seed: int, split: str) -> tuple[Images, Key]:

@@ -23,7 +23,13 @@ OPTIONS = {
     "centered": {"size": SIZE, "shift": 2},
     "translated": {"size": SIZE},
     "cluttered": {"size": SIZE, "pieces": 3, "piece": 2},
+    "rotated": {"size": SIZE, "angle": 120.0},
+    "rotated_scaled_translated": {"size": SIZE, "angle": 30.0},
+    "projected": {"size": SIZE},
+    "bent": {"size": SIZE},
+    "summed": {"size": SIZE},
 }
+CHANNELS = dict.fromkeys(OPTIONS, 2) | {"summed": 4}
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +181,7 @@ def test_pieces_come_from_all_images_and_all_their_places():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_float_images_give_the_same_as_uint8_images(task: str, images: jax.Array):
-    compose = jax.jit(functools.partial(TASKS[task], **OPTIONS[task]))
+    compose = jax.jit(functools.partial(TASKS[task].compose, **OPTIONS[task]))
     unit = from_uint8(images)
     for key in keys(3):
         expected = compose(key, images[0], images)
@@ -187,7 +193,7 @@ def test_an_example_does_not_depend_on_its_batch(task: str, images: jax.Array):
     generate = jitted(task)
     ids = jnp.array([3, 0, 7, 3, 11])
     batch = np.asarray(generate(keys(5), images, ids))
-    assert batch.shape == (5, SIZE, SIZE, 2)
+    assert batch.shape == (5, SIZE, SIZE, CHANNELS[task])
     assert batch.dtype == np.float32
     assert 0 <= batch.min() <= batch.max() <= 1
     backwards = generate(keys(5)[::-1], images, ids[::-1])
@@ -216,6 +222,11 @@ def test_the_default_canvas_sizes_are_the_papers(images: jax.Array):
         "centered": (28, 28, 1),
         "translated": (60, 60, 1),
         "cluttered": (60, 60, 1),
+        "rotated": (28, 28, 1),
+        "rotated_scaled_translated": (42, 42, 1),
+        "projected": (28, 28, 1),
+        "bent": (28, 28, 1),
+        "summed": (42, 42, 2),
     }
 
 
@@ -223,7 +234,7 @@ def test_the_default_canvas_sizes_are_the_papers(images: jax.Array):
 def test_a_composed_split_is_reproducible_and_exact(task: str, images: jax.Array):
     generate, key = jitted(task), jax.random.key(4)
     made = compose_split(generate, key, np.asarray(images), batch=5)
-    assert made.shape == (12, SIZE, SIZE, 2)
+    assert made.shape == (12, SIZE, SIZE, CHANNELS[task])
     assert made.dtype == np.uint8
     np.testing.assert_array_equal(made, compose_split(generate, key, images, batch=6))
     folded = jnp.stack([jax.random.fold_in(key, i) for i in range(12)])
