@@ -138,6 +138,7 @@ def transformers() -> ConfigDict:
     mechanism.fill = 0.0
     mechanism.zoom = 1.0
     mechanism.bound = 0.0
+    mechanism.last_layer = 0.0
     mechanism.penalty = 0.0
     mechanism.rate = 1.0
     return mechanism

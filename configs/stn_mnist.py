@@ -51,7 +51,15 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.data.piece = 6
     config.mechanism = base.transformers()
     config.mechanism.transform = words["transform"] if words["net"].startswith("st") else "none"
-    config.model = _cnn() if words["net"].endswith("cnn") else _fcn()
+    config.model = cnn() if words["net"].endswith("cnn") else _fcn()
+    train(config)
+    if words["amount"] == "full":
+        _full(config)
+    return shrink(config) if is_tiny else config
+
+
+def train(config: ConfigDict) -> None:
+    """How spatial transformers are trained and measured."""
     config.compute = ConfigDict()
     config.compute.dtype = "float32"
     config.compute.sampler = config_dict.placeholder(str)
@@ -67,9 +75,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.optimizer.average = 0.998
     config.evaluate.batch = 500
     config.evaluate.shift = 1
-    if words["amount"] == "full":
-        _full(config)
-    return _tiny(config) if is_tiny else config
 
 
 def _full(config: ConfigDict) -> None:
@@ -79,13 +84,15 @@ def _full(config: ConfigDict) -> None:
     config.evaluate.every = 1000
 
 
-def _cnn() -> ConfigDict:
+def cnn() -> ConfigDict:
     """Convolutions of 9x9 and 7x7, and a localisation network of two of 5x5."""
     model = ConfigDict()
     model.localisation_filters = (20, 20)
     model.localisation_kernels = (5, 5)
     model.localisation_hidden = (20,)
     model.localisation_shrink = 2
+    model.mean = 0.0
+    model.deviation = 1.0
     model.filters = (32, 64)
     model.kernels = (9, 7)
     model.hidden = ()
@@ -99,13 +106,15 @@ def _fcn() -> ConfigDict:
     model.localisation_kernels = ()
     model.localisation_hidden = (32, 32, 32)
     model.localisation_shrink = 1
+    model.mean = 0.0
+    model.deviation = 1.0
     model.filters = ()
     model.kernels = ()
     model.hidden = (256, 256)
     return model
 
 
-def _tiny(config: ConfigDict) -> ConfigDict:
+def shrink(config: ConfigDict) -> ConfigDict:
     """A few updates of a small network on the embedded digits."""
     base.tiny(config)
     config.data.source = "embedded"
@@ -118,6 +127,38 @@ def _tiny(config: ConfigDict) -> ConfigDict:
         model.localisation_hidden = (4,)
         model.hidden = (8,)
     return config
+
+
+# row -> (the config's words, published error in percent in the order of COLUMNS; table 1)
+_ROWS = {
+    "fcn": ("fcn", (2.1, 5.2, 3.1, 3.2, 13.2)),
+    "cnn": ("cnn", (1.2, 0.8, 1.5, 1.4, 3.5)),
+    "st_fcn_affine": ("st_fcn,affine", (1.2, 0.8, 1.5, 2.7, 2.0)),
+    "st_fcn_projective": ("st_fcn,projective", (1.3, 0.9, 1.4, 2.6, None)),
+    "st_fcn_tps": ("st_fcn,control_points", (1.1, 0.8, 1.4, 2.4, None)),
+    "st_cnn_affine": ("st_cnn,affine", (0.7, 0.5, 0.8, 1.2, 1.7)),
+    "st_cnn_projective": ("st_cnn,projective", (0.8, 0.6, 0.8, 1.3, None)),
+    "st_cnn_tps": ("st_cnn,control_points", (0.7, 0.5, 0.8, 1.1, None)),
+}
+_COLUMNS = ("R", "RTS", "P", "E", "TC")
+
+
+def get_table(arg: str | None = None) -> dict:
+    """Table 1 of the paper on all of MNIST, for experiments.compare; arg: tiny, or None."""
+    beside = base.arguments("stn_mnist.py", arg, []) or ["full"]
+    cells = {}
+    for row, (words, published) in _ROWS.items():
+        for column, percent in zip(_COLUMNS, published, strict=True):
+            cell = {"arg": ",".join([words, column, *beside])}
+            if percent is not None:
+                cell["published"] = percent / 100
+            cells[f"{row}/{column}"] = cell
+    return {
+        "title": "Spatial transformer networks on distorted digits",
+        "note": "Published: Jaderberg et al. 2015, the mean of three seeds.",
+        "figure": "test/error",
+        "cells": cells,
+    }
 
 
 def get_hyper(arg: str | None = None) -> list[dict]:

@@ -40,6 +40,8 @@ class SpatialTransformerNetwork(nn.Module):
       features: image -> features [B, F].
       num_classes: of the answers.
       hidden: widths of ReLU layers between features and classes.
+      mean, deviation: pixels become (x - mean) / deviation before anything else; a black background
+        is then -mean / deviation, which is what padding should say.
       dtype: of the computation.
     """
 
@@ -47,6 +49,8 @@ class SpatialTransformerNetwork(nn.Module):
     features: nn.Module
     num_classes: int
     hidden: Sequence[int] = ()
+    mean: float = 0.0
+    deviation: float = 1.0
     dtype: Any = None
 
     def setup(self) -> None:
@@ -54,9 +58,14 @@ class SpatialTransformerNetwork(nn.Module):
 
     def __call__(self, x: Array) -> Transformed:
         """Transform, and classify what is seen."""
+        x = self.normalised(x)
         where = tuple(one.where(x) for one in self.transformers)
         views = tuple(one.read(x, at) for one, at in zip(self.transformers, where, strict=True))
         return Transformed(self.classify_views(views or (x,)), where, views)
+
+    def normalised(self, x: Array) -> Array:
+        """(x - mean) / deviation."""
+        return (x - self.mean) / self.deviation
 
     def classify_views(self, views: Sequence[Array]) -> Array:
         """Logits [B, classes] of what the transformers read."""

@@ -33,7 +33,7 @@ class SpatialTransformer(nn.Module):
       transform: the family, of `ops.transforms`.
       size: of the output: h = w, or (h, w); of volumes d = h = w, or (d, h, w).
       padding, fill, mode, implementation: of `ops.grid_sample`.
-      start, bound: of `Warp`.
+      start, bound, kernel_init: of `Warp`.
       dtype: to which x and `seen` are converted; None: neither is. The transform is computed in at
         least float32.
 
@@ -53,6 +53,7 @@ class SpatialTransformer(nn.Module):
     mode: str = "bilinear"
     implementation: str | None = None
     dtype: Any = None
+    kernel_init: nn.initializers.Initializer = nn.initializers.zeros
 
     def __post_init__(self) -> None:
         check_instance("localisation", self.localisation, nn.Module, "nn.Dense(20)")
@@ -99,6 +100,7 @@ class SpatialTransformer(nn.Module):
     def _proposal(self, localise: nn.Module | None) -> Warp:
         # A parent of None: the proposal of __post_init__ belongs to no module.
         options = {} if localise is not None else {"parent": None}
+        options["kernel_init"] = self.kernel_init
         return Warp(self.transform, localise, start=self.start, bound=self.bound, **options)
 
     def _kernel(self) -> Read:

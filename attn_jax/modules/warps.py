@@ -35,6 +35,7 @@ class Warp(nn.Module):
         any v.
       view: applied to s first.
       dtype: of the computation in the hidden layers.
+      kernel_init: of the last layer; with other weights than zeros the first transforms are random.
 
     Raises:
       TypeError: if transform is no `Transform`, or localise no module.
@@ -49,6 +50,7 @@ class Warp(nn.Module):
     bound: Entries | None = None
     view: View = full_view
     dtype: Any = None
+    kernel_init: nn.initializers.Initializer = nn.initializers.zeros
 
     def __post_init__(self) -> None:
         check_instance("transform", self.transform, Transform, "ops.transforms.full_affine()")
@@ -88,7 +90,8 @@ class Warp(nn.Module):
             )
         wide = jnp.result_type(*parts)
         h = jnp.concatenate([part.astype(wide) for part in parts], -1)
-        vector = first_constant(h, self.hidden, jnp.asarray(self._bias()), self.dtype)
+        bias = jnp.asarray(self._bias())
+        vector = first_constant(h, self.hidden, bias, self.dtype, self.kernel_init)
         limited = self.transform if self.bound is None else bounded(self.transform, self.bound)
         return jax.vmap(limited.apply)(vector)
 
@@ -99,13 +102,19 @@ class Warp(nn.Module):
         return vector_before(self.transform, bound, start).astype(np.float32)
 
 
-def first_constant(h: Array, hidden: Sequence[int], start: Array, dtype: Any = None) -> Array:
+def first_constant(
+    h: Array,
+    hidden: Sequence[int],
+    start: Array,
+    dtype: Any = None,
+    kernel_init: nn.initializers.Initializer = nn.initializers.zeros,
+) -> Array:
     """Apply ReLU layers, then a linear one with zero weights and the bias `start`.
 
     It is to be called inside a compact method; the last layer computes in at least float32.
     """
     h = relu_layers(h, hidden, dtype)
-    last = nn.Dense(len(start), kernel_init=nn.initializers.zeros, bias_init=lambda *_: start)
+    last = nn.Dense(len(start), kernel_init=kernel_init, bias_init=lambda *_: start)
     return last(h.astype(jnp.promote_types(h.dtype, jnp.float32)))
 
 

@@ -24,6 +24,12 @@ WORDS = {
         "", "cnn,R", "fcn,E", "st_fcn,similarity,P", "st_cnn,projective,E", "st_cnn,corners,R",
         "st_cnn,control_points,TC", "isotropic,full", "axis_aligned", "translation", "rotation",
     ],
+    "stn_addition": ["", "full"],
+    "stn_trainability": [
+        f"{case},{what}"
+        for case in ("zoom_out", "blank_frame", "random_start", "fast_localisation")
+        for what in ("fails", "cured")
+    ],
     "taxonomy": [
         "", "item_soft", "item_hard", "location_soft", "location_hard", "spatial_transformer",
     ],
@@ -32,7 +38,7 @@ ALL = [(name, word) for name in CONFIGS for word in WORDS.get(name, [""])]
 
 
 # Each once, and each mechanism of the taxonomy.
-TRAINED = [(name, "") for name in CONFIGS if name != "taxonomy"]
+TRAINED = [(name, "") for name in CONFIGS if name not in ("taxonomy", "stn_trainability")]
 TRAINED += [("taxonomy", word) for word in WORDS["taxonomy"] if word]
 TRAINED += [("stn_mnist", word) for word in ("fcn,E", "st_cnn,control_points,TC")]
 

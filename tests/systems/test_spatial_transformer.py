@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +13,17 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
+from attn_jax.data import Preparation
 from attn_jax.errors import UserError
 from attn_jax.ops import implementation
 from attn_jax.parts import compute
+from attn_jax.parts.digits import Canvas
 from attn_jax.runs.infer import infer
 from attn_jax.runs.load import load
+from attn_jax.systems import read_config
 from attn_jax.systems.spatial_transformer.measuring import _shifts
+from attn_jax.systems.spatial_transformer.network import wire
+from attn_jax.systems.spatial_transformer.sections import TransformerSections
 from tests.tiny import first_state, prepared, result, train, transformer_config, updated
 
 
@@ -127,6 +133,40 @@ def test_a_collapse_is_said_once_and_kept(
 
 def test_a_healthy_run_warns_of_nothing(run: Path):
     assert result(run)["warnings"] == []
+
+
+def test_zeros_around_a_normalised_background_are_warned_of(config: Callable[..., ConfigDict]):
+    normalised = partial(config, model__mean=0.2, model__deviation=0.5)
+    said = prepared(normalised())[1].watch({})
+    assert "have mechanism.padding=constant and mechanism.fill=-0.4" in said["padding"]
+    for cured in ({"mechanism__padding": "border"}, {"mechanism__transform": "none"}):
+        assert prepared(normalised(**cured))[1].watch({}) == {}
+    assert prepared(config())[1].watch({}) == {}
+
+
+def test_pixels_are_normalised_before_anything_else(config: Callable[..., ConfigDict]):
+    changed = config(model__mean=0.2, model__deviation=0.5)
+    _, settings = read_config(changed.to_dict())
+    assert isinstance(settings, TransformerSections)
+    canvas = Canvas((10, 10, 1), ("a", "b", "c"), Preparation((10, 10)))
+    plain = replace(settings, model=replace(settings.model, mean=0.0, deviation=1.0))
+    one, other = wire(settings, canvas).module, wire(plain, canvas).module
+    x = jax.random.uniform(jax.random.key(0), (2, 10, 10, 1))
+    variables = one.init(jax.random.key(1), x)
+    expected = other.apply(variables, (x - 0.2) / 0.5)
+    np.testing.assert_allclose(one.apply(variables, x).logits, expected.logits, rtol=1e-5)
+
+
+def test_a_random_last_layer_gives_each_image_a_transform_of_its_own(
+    config: Callable[..., ConfigDict],
+):
+    still, spread = (
+        updated(config(mechanism__last_layer=deviation, model__localisation_hidden=(16,)), 1)[2][
+            "distance"
+        ][0]
+        for deviation in (0.0, 1.0)
+    )
+    assert still == 0 < 0.1 < spread
 
 
 def test_a_run_keeps_the_sampler_that_it_began_with(

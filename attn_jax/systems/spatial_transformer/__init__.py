@@ -1,6 +1,7 @@
 """Spatial transformer networks on images of classes (Jaderberg et al. 2015)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ from attn_jax.systems.spatial_transformer import page
 from attn_jax.systems.spatial_transformer.learning import make_learner
 from attn_jax.systems.spatial_transformer.measuring import look, make_measure
 from attn_jax.systems.spatial_transformer.network import wire
-from attn_jax.systems.spatial_transformer.sections import TransformerSections
+from attn_jax.systems.spatial_transformer.sections import NONE, TransformerSections
 from attn_jax.tasks import symptoms
 from attn_jax.training.experiment import Best, Conclusion, Experiment, Figures, Model, System
 from attn_jax.training.state import TrainState
@@ -72,8 +73,21 @@ def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
         shown=("train/loss", "train/error", "validation/error"),
         measure=measure,
         conclude=conclude,
-        watch=symptoms,
+        watch=partial(warnings, settings),
     )
+
+
+def warnings(settings: TransformerSections, row: Row) -> dict[str, str]:
+    """What is wrong with the transformers of a run, by kind."""
+    mechanism, background = settings.mechanism, -settings.model.mean / settings.model.deviation
+    found = symptoms(row)
+    if mechanism.transform != NONE and mechanism.padding == "zeros" and background:
+        found["padding"] = (
+            f"the normalised background is {background:.3g}, and outside the image zeros are read: "
+            "a bright frame; have mechanism.padding=constant and "
+            f"mechanism.fill={background:.3g}, or mechanism.padding=border"
+        )
+    return found
 
 
 def rebuild(settings: TransformerSections, facts: Mapping[str, Any]) -> Model:

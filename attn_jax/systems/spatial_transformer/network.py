@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -47,7 +48,7 @@ class Network(NamedTuple):
 
     def unmoved(self, x: Array) -> list[Array]:
         """The views of inputs [B, ...] by transforms that have not learned."""
-        views = []
+        x, views = self.module.normalised(x), []
         for one in self.module.transformers:
             where = one.transform.apply(jnp.asarray(one.start, jnp.float32))
             views.append(one.read(x, jnp.broadcast_to(where, (len(x), *where.shape))))
@@ -86,6 +87,8 @@ def wire(settings: TransformerSections, canvas: Canvas) -> Network:
         features=ConvNet(nets.filters, nets.kernels, dtype=dtype),
         num_classes=canvas.num_classes,
         hidden=nets.hidden,
+        mean=nets.mean,
+        deviation=nets.deviation,
         dtype=dtype,
     )
     dummy = jax.ShapeDtypeStruct((1, *canvas.canvas), jnp.float32)
@@ -114,4 +117,5 @@ def _transformer(
         bound=mechanism.bound or None,
         implementation=settings.compute.implementation(family.transform.rank),
         dtype=settings.compute.jax_dtype,
+        kernel_init=nn.initializers.normal(mechanism.last_layer),
     )

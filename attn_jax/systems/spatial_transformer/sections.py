@@ -82,6 +82,11 @@ class Transformers:
         "how far each number of a transform may go from the identity's; 0: as far as it likes",
         least=0,
     )
+    last_layer: float = field(
+        "standard deviation of the first weights of the localisation's last layer; 0, as in the "
+        "paper: all transforms start alike",
+        least=0,
+    )
     penalty: float = field("weight of the mean squared distance from the identity", least=0)
     rate: float = field(
         "number that the localisation's learning rate is multiplied by; 0: it stays where it began",
@@ -99,6 +104,8 @@ class Nets:
         "units of the layers before its transform", least=1, empty=True
     )
     localisation_shrink: int = field("side of the blocks averaged before it looks", least=1)
+    mean: float = field("level that is subtracted from the pixels; 0: none")
+    deviation: float = field("number that pixels are then divided by; 1: none", above=0)
     filters: tuple[int, ...] = field("of the classifier's convolutions", least=1, empty=True)
     kernels: tuple[int, ...] = field("sides of its kernels, pixels", least=1, empty=True)
     hidden: tuple[int, ...] = field("units of the layers before its answer", least=1, empty=True)
