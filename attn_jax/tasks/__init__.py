@@ -13,9 +13,10 @@ from attn_jax.tasks.classification import (
 from attn_jax.tasks.credit import Weights, credited
 from attn_jax.tasks.metrics import clustered, wilson
 from attn_jax.tasks.transduction import misaligned, sequence_objective, to_go
-from attn_jax.tasks.transformation import symptoms, transform_figures
+from attn_jax.tasks.transformation import COLLAPSED, symptoms, transform_figures
 
 __all__ = [
+    "COLLAPSED",
     "REWARDS",
     "Reward",
     "Weights",

@@ -10,9 +10,12 @@ from jaxtyping import Float
 from attn_jax.ops import transforms
 from attn_jax.ops.transforms import Transform
 
-# Beyond these a transformer has collapsed; `symptoms` says what to do about each.
-MOST_OUTSIDE, LEAST_CONTRAST = 0.9, 0.01
-LEAST_DETERMINANT, MOST_DETERMINANT = 0.05, 20.0
+# figure -> (least, most): beyond them a transformer has collapsed, and `symptoms` says so.
+COLLAPSED: Mapping[str, tuple[float | None, float | None]] = {
+    "train/outside": (None, 0.9),
+    "train/contrast": (0.01, None),
+    "train/determinant": (0.05, 20.0),
+}
 _FAR = 1e3  # a mean over a batch stays finite where a homography's determinant is not
 
 _CURES = (
@@ -77,12 +80,12 @@ def _variance(images: Array) -> Array:
     return images.astype(jnp.float32).reshape(images.shape[0], -1).var(-1).mean()
 
 
-def symptoms(figures: Mapping[str, float], prefix: str = "train/") -> dict[str, str]:
+def symptoms(figures: Mapping[str, float]) -> dict[str, str]:
     """Tell whether spatial transformers have collapsed: what happened, and what to change.
 
     Args:
-      figures: of `transform_figures`, by prefix and name; those that are missing are not looked at.
-      prefix: of their names.
+      figures: of `transform_figures`, as a run logs them, such as "train/outside"; those that are
+        missing are not looked at. The thresholds are `COLLAPSED`.
 
     Returns:
       A line by kind: "outside", "contrast" or "area"; nothing for transformers that are well.
@@ -93,22 +96,27 @@ def symptoms(figures: Mapping[str, float], prefix: str = "train/") -> dict[str, 
     {}
     """
     found = {}
-    outside, contrast = figures.get(prefix + "outside"), figures.get(prefix + "contrast")
-    area = figures.get(prefix + "determinant")
-    if outside is not None and outside > MOST_OUTSIDE:
+    outside, contrast = figures.get("train/outside"), figures.get("train/contrast")
+    area = figures.get("train/determinant")
+    if outside is not None and _is_beyond("train/outside", outside):
         found["outside"] = (
             f"a transformer reads {100 * outside:.0f} % of its places outside the image; {_CURES}; "
             "if the background is not 0, pad with its level (padding constant with that fill, or "
             "border)"
         )
-    if contrast is not None and contrast < LEAST_CONTRAST:
+    if contrast is not None and _is_beyond("train/contrast", contrast):
         found["contrast"] = (
             f"what a transformer reads is blank: its variance is {100 * contrast:.2g} % of the "
             f"image's; {_CURES}"
         )
-    if area is not None and not LEAST_DETERMINANT <= abs(area) <= MOST_DETERMINANT:
+    if area is not None and _is_beyond("train/determinant", abs(area)):
         how = "zooms out" if abs(area) > 1 else "has shrunk to a point"
         found["area"] = (
             f"a transformer {how}: it reads {abs(area):.3g} times the image's area; {_CURES}"
         )
     return found
+
+
+def _is_beyond(figure: str, value: float) -> bool:
+    least, most = COLLAPSED[figure]
+    return (least is not None and value < least) or (most is not None and value > most)

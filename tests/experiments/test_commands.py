@@ -121,6 +121,13 @@ REFUSED = {
     "attention_101 into a file": (
         "attention_101", "--output=HERE/a.txt", "HERE/a.txt cannot be written: File exists",
     ),
+    "curves of no run": ("curves", "--output=HERE/c.png", "name folders of runs"),
+    "curves of a folder that is none": (
+        "curves", "--output=HERE/c.png HERE/no", "HERE/no holds no run: there is no metrics.jsonl",
+    ),
+    "curves of a run without transformers": (
+        "curves", "--output=HERE/c.png RUN", "these runs have no transformers",
+    ),
     "benchmark of no such field": ("benchmark", "--config.mechanism.step=3", "no field 'step'"),
     "benchmark of no such name": ("benchmark", "--config.mechanism.read=retna", "mean 'retina'"),
 }  # fmt: skip
@@ -140,6 +147,19 @@ def test_refusals_are_one_line_and_leave_nothing(
     with pytest.raises(ValueError, match=message.replace("HERE", str(tmp_path))):
         raise ValueError(err)  # so that a mismatch is shown as one
     assert files(tmp_path) == before
+
+
+def test_curves_of_runs_are_one_picture(run: Run, tmp_path: Path):
+    for name, outside in (("one", 0.1), ("other", 0.95)):
+        rows = [{"step": step, "train/outside": outside} for step in (2, 4)]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
+    output = tmp_path / "curves.png"
+    status, out, err = run(
+        "curves", [f"--output={output}", str(tmp_path / "one"), str(tmp_path / "other")]
+    )
+    assert (status, out, err) == (0, f"{output}\n", "")
+    assert output.read_bytes().startswith(b"\x89PNG")
 
 
 def test_benchmark_prints_and_writes_its_figures(

@@ -73,7 +73,7 @@ def test_a_homography_that_reads_at_infinity_gives_finite_figures():
 
 def test_figures_that_are_missing_are_not_looked_at():
     assert symptoms({}) == {}
-    assert list(symptoms({"validation/outside": 0.99}, "validation/")) == ["outside"]
+    assert list(symptoms({"train/outside": 0.99})) == ["outside"]
 
 
 def test_no_transformer_is_refused():
