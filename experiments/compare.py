@@ -134,6 +134,10 @@ def _read_grid(workdir: Path) -> Grid:
     return Grid(workdir, made_of, table, asked, seeds, lines, configs)
 
 
+# What may differ between the machines that fill one table: a run is not held to it either.
+_FREE = ("data.path=", "log.")
+
+
 def _check_same(workdir: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     from attn_jax.errors import UserError
 
@@ -141,7 +145,7 @@ def _check_same(workdir: Path, before: Mapping[str, Any], now: Mapping[str, Any]
         return " ".join([one["config"], *(f"--set={each}" for each in one["set"])])
 
     def identity(one: Mapping[str, Any]) -> tuple[str, list[str]]:
-        return Path(one["config"]).name, one["set"]
+        return Path(one["config"]).name, [each for each in one["set"] if not each.startswith(_FREE)]
 
     if identity(before) != identity(now):
         line = f"{workdir} holds the table of {told(before)}; got {told(now)}"

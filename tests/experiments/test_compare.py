@@ -196,11 +196,14 @@ def test_what_all_runs_have_otherwise_belongs_to_the_table(
     assert config["train"]["batch"] == 4
     assert run("compare", args)[0] == 0  # the folder knows
     assert len(trained) == 3
+    free = ["--set=data.path=/elsewhere", "--set=log.pictures=False"]  # as on another machine
+    assert run("compare", [*args, "--set=train.batch=4", *free])[0] == 0
+    assert len(trained) == 3
     status, _, err = run("compare", [*args, "--set=train.batch=5"])
     assert status == 2
     assert err == (
-        f"error: {tmp_path}/runs holds the table of {nets} --set=train.batch=4; got {nets} "
-        "--set=train.batch=5; give another --workdir\n"
+        f"error: {tmp_path}/runs holds the table of {nets} --set=train.batch=4 {' '.join(free)}; "
+        f"got {nets} --set=train.batch=5; give another --workdir\n"
     )
 
 

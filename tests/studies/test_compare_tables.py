@@ -1,13 +1,17 @@
 """Tables as configs declare them: what is read, what is refused, which cells are chosen."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from attn_jax.records import is_fraction
 from attn_jax.studies.tables import choose, read_table, seeds_there
+from attn_jax.systems import read_config
 from configs import taxonomy
 from tests.source_checks import refuses
+from tests.tiny import ROOT, config_of_file
 
 CELL = {
     "arg": "cnn",
@@ -93,6 +97,26 @@ def test_the_seeds_that_are_there_are_those_of_the_tables_runs(tmp_path: Path):
     assert seeds_there(read_table(NETS, "nets.py"), tmp_path) == ["2", "10"]
 
 
+DECLARED = [p.stem for p in (ROOT / "configs").glob("*.py") if "def get_table(" in p.read_text()]
+
+
+@pytest.mark.parametrize("name", DECLARED)
+@pytest.mark.parametrize("arg", [None, "tiny"])
+def test_every_table_that_is_shipped_names_configs_and_figures_that_there_are(
+    name: str, arg: str | None
+):
+    table = read_table(importlib.import_module(f"configs.{name}").get_table(arg), f"{name}.py")
+    for cell in table.cells.values():
+        config = config_of_file(name, cell.arg)
+        with config.unlocked():
+            config.update_from_flattened_dict(dict(cell.overrides))
+        read_config(config.to_dict())
+        assert is_fraction(cell.figure)
+        assert cell.published is None or 0 <= cell.published <= 1
+    if arg == "tiny":
+        assert {config_of_file(name, one.arg).train.steps for one in table.cells.values()} == {6}
+
+
 @pytest.mark.parametrize("arg", [None, "tiny"])
 def test_the_squares_table_holds_each_mechanism_beside_its_controls(arg: str | None):
     table = read_table(taxonomy.get_table(arg), "taxonomy.py")
@@ -102,7 +126,6 @@ def test_the_squares_table_holds_each_mechanism_beside_its_controls(arg: str | N
     for cell in table.cells.values():
         [(field, policy)] = cell.overrides.items()
         assert (field, policy) == ("mechanism.policy", cell.column)
-        assert (taxonomy.get_config(cell.arg).train.steps == 6) == (arg == "tiny")
     folders = [cell.folder for cell in table.cells.values()]
     assert len(folders) == len({*folders}) + 1  # of items weighted alike
     with refuses("taxonomy.py takes :tiny; got :item_soft"):
