@@ -8,6 +8,12 @@ from attn_jax.data.order import batch_ids, bucketed_ids, shard_batch
 from attn_jax.data.pictures import ASPECTS, Preparation, PreparedPicture, prepare_picture
 from attn_jax.data.record_format import ArraySpec
 from attn_jax.data.record_writer import write_records
+from attn_jax.data.scenes import (
+    colocalised,
+    colocalised_box,
+    rotated_scaled_cluttered,
+    sequence,
+)
 from attn_jax.data.sources import (
     SOURCES,
     Images,
@@ -22,6 +28,7 @@ from attn_jax.data.sources import (
 )
 from attn_jax.data.streams import Records
 from attn_jax.data.sums import summed
+from attn_jax.data.volumes import extruded
 
 __all__ = [
     "ASPECTS",
@@ -42,8 +49,11 @@ __all__ = [
     "centered",
     "check_images",
     "cluttered",
+    "colocalised",
+    "colocalised_box",
     "compose_split",
     "digest",
+    "extruded",
     "from_uint8",
     "label_split",
     "load_dates",
@@ -55,7 +65,9 @@ __all__ = [
     "prepare_picture",
     "projected",
     "rotated",
+    "rotated_scaled_cluttered",
     "rotated_scaled_translated",
+    "sequence",
     "shard_batch",
     "summed",
     "translated",

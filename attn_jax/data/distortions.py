@@ -100,7 +100,7 @@ def projected(
     not say whether the picture or what it shows is moved.
 
     Nor does it say what becomes of corners that fold, so that no angle shows them (of 28 pixels
-    about 1 in 200): here what lies beyond the line at infinity, seen from the canvas's middle, is
+    about 1 in 300): here what lies beyond the line at infinity, seen from the canvas's middle, is
     black.
 
     Args:
@@ -153,7 +153,7 @@ def bent(
     draws = jax.random.randint(key, (1 + 2 * len(_CONTROL),), 0, STEPS)
     spline = _spline(size)
     # A spline is linear in its points, and takes those that are not moved to themselves.
-    bits = min(16, bits_below(2**24, np.abs(spline).sum(-1).max() * np.abs(moves).max()))
+    bits = min(16, bits_below(2**23, np.abs(spline).sum(-1).max() * np.abs(moves).max()))
     if bits < 8:
         raise ValueError(f"sigma must be small enough to compute with; got {sigma}")
     spline = jnp.asarray(whole(spline, 2**bits), jnp.float32)
@@ -196,7 +196,7 @@ def rooms(digit: Array, scales: np.ndarray, size: int) -> Int[np.ndarray, "STEPS
     return size * PIXEL - whole(np.outer(scales, digit.shape[1::-1]), PIXEL)
 
 
-def places(room: Int[Array, "2"], draws: Int[Array, "2"]) -> Int[Array, "2"]:
+def places(room: Int[Array, "n"], draws: Int[Array, "n"]) -> Int[Array, "n"]:
     """Draw a place from the middle, uniform over -room / 2 to room / 2."""
     return divided(room * (2 * draws + 1 - STEPS), 2 * STEPS)
 

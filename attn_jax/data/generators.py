@@ -13,13 +13,20 @@ from jaxtyping import Float, Int, UInt8
 from attn_jax import memory
 from attn_jax.data.digits import centered, cluttered, translated
 from attn_jax.data.distortions import bent, projected, rotated, rotated_scaled_translated
+from attn_jax.data.scenes import (
+    colocalised,
+    labels_of_sequence,
+    rotated_scaled_cluttered,
+    sequence,
+)
 from attn_jax.data.sums import classes_of_sums, sum_of_pair, summed
+from attn_jax.data.volumes import extruded
 from attn_jax.errors import check_name
 from attn_jax.types import Key
 
-# (keys [B], images of the split [N, h, w, C], ids [B]) -> composed images [B, H, W, C]
+# (keys [B], images of the split [N, h, w, C], ids [B]) -> composed images [B, *x]
 Generate = Callable[[Key, Array, Array], Array]
-# (keys [B], labels of the split [N], ids [B]) -> labels [B] of what is composed with these keys
+# (keys [B], labels of the split [N], ids [B]) -> labels [B, *y] of what is composed with these keys
 Label = Callable[[Key, Array, Array], Array]
 
 
@@ -67,15 +74,22 @@ def _alone(compose: Callable[..., Array]) -> Compose:
     return lambda key, digit, images, **options: compose(key, digit, **options)
 
 
+_CLUTTER = ("pieces", "piece")
+_SIMILAR = ("angle", "scale")
+
 TASKS: Mapping[str, Task] = {
     "centered": Task(_alone(centered), ("shift",)),
     "translated": Task(_alone(translated)),
-    "cluttered": Task(cluttered, ("pieces", "piece"), from_all=True),
+    "cluttered": Task(cluttered, _CLUTTER, from_all=True),
     "rotated": Task(_alone(rotated), ("angle",)),
-    "rotated_scaled_translated": Task(_alone(rotated_scaled_translated), ("angle",)),
-    "projected": Task(_alone(projected)),
-    "bent": Task(_alone(bent)),
+    "rotated_scaled_translated": Task(_alone(rotated_scaled_translated), _SIMILAR),
+    "projected": Task(_alone(projected), ("scale", "sigma")),
+    "bent": Task(_alone(bent), ("scale", "sigma")),
     "summed": Task(summed, from_all=True, label=sum_of_pair, classes=classes_of_sums),
+    "rotated_scaled_cluttered": Task(rotated_scaled_cluttered, _SIMILAR + _CLUTTER, from_all=True),
+    "colocalised": Task(colocalised, _CLUTTER, from_all=True),
+    "sequence": Task(sequence, _CLUTTER, from_all=True, label=labels_of_sequence),
+    "extruded": Task(_alone(extruded), ("angle", "depth")),
 }
 
 
@@ -83,29 +97,37 @@ def make_generator(
     task: str,
     *,
     size: int | None = None,
-    pieces: int = 4,
-    piece: int = 8,
+    pieces: int | None = None,
+    piece: int | None = None,
     shift: int = 0,
     angle: float | None = None,
+    scale: tuple[float, float] | None = None,
+    sigma: float | None = None,
+    depth: int | None = None,
 ) -> Generate:
     """Make a function that composes a batch of images for a task.
 
+    None is the task's own, which is that of the paper.
+
     Args:
       task: a name in `TASKS`.
-      size: rows and columns of the canvas; the task's own by default.
-      pieces, piece: of "cluttered", as in `cluttered`; other tasks ignore them.
+      size: rows and columns of the canvas.
+      pieces, piece: of tasks with clutter, as in `cluttered`; other tasks ignore them.
       shift: of "centered", as in `centered`.
-      angle: the largest of "rotated" and "rotated_scaled_translated", in degrees; the task's own by
-        default.
+      angle: the largest rotation, in degrees.
+      scale: the smallest and the largest scale; more than 1 makes the digit larger.
+      sigma: standard deviation of what points of "projected" and "bent" are moved by, in pixels.
+      depth: of "extruded", as in `extruded`.
 
     Returns:
-      generate(keys [B], images uint8 [N, h, w, C], ids int [B]) -> float32 [B, size, size, C]
-      in [0, 1], where `images` are all images of the split and `ids` choose among them. An
-      example depends on its own key and id and, for clutter, on the images; it does not depend on
-      the rest of the batch.
+      generate(keys [B], images uint8 [N, h, w, C], ids int [B]) -> float32 [B, *x] in [0, 1],
+      where `images` are all images of the split and `ids` choose among them; x is [size, size, C],
+      or as the task says. An example depends on its own key and id and, if the task is `from_all`,
+      on the images; it does not depend on the rest of the batch, and no bit of it on what compiles
+      it.
 
     Raises:
-      ValueError: for an unknown task, or a shift or an angle for a task that has none.
+      ValueError: for an unknown task, or an option, but pieces and piece, that the task has not.
       UserError: for a canvas that does not fit into memory.
 
     >>> generate = make_generator("translated", size=40)
@@ -114,16 +136,15 @@ def make_generator(
     (2, 40, 40, 1)
     """
     check_name("task", task, TASKS)
-    takes = TASKS[task].options
-    if shift and "shift" not in takes:
-        raise ValueError(f"shift is for the task 'centered', not {task!r}; got {shift}")
-    if angle is not None and "angle" not in takes:
-        able = ", ".join(name for name, one in TASKS.items() if "angle" in one.options)
-        raise ValueError(f"angle is for the tasks {able}, not {task!r}; got {angle:g}")
+    row = TASKS[task]
     memory.check_bytes(f"a canvas of size {size}", 4 * (size or 1) ** 2)
-    given = {"shift": shift, "pieces": pieces, "piece": piece, "angle": angle}
-    options = {name: given[name] for name in takes if given[name] is not None}
-    example = partial(TASKS[task].compose, **options, **({} if size is None else {"size": size}))
+    given = {"shift": shift or None, "angle": angle, "scale": scale, "sigma": sigma, "depth": depth}
+    for name, value in given.items():
+        if value is not None and name not in row.options:
+            raise ValueError(_not_of_task(name, task, value))
+    given |= {"pieces": pieces, "piece": piece, "size": size}
+    options = {name: given[name] for name in (*row.options, "size") if given[name] is not None}
+    example = partial(row.compose, **options)
 
     def generate(
         keys: Key, images: UInt8[Array, "N h w C"], ids: Int[Array, "B"]
@@ -131,6 +152,12 @@ def make_generator(
         return jax.vmap(lambda key, i: example(key, images[i], images))(keys, ids)
 
     return generate
+
+
+def _not_of_task(name: str, task: str, value: object) -> str:
+    able = [repr(other) for other, one in TASKS.items() if name in one.options]
+    tasks = "task" if len(able) == 1 else "tasks"
+    return f"{name} is for the {tasks} {', '.join(able)}, not {task!r}; got {value}"
 
 
 def make_labels(task: str) -> Label:

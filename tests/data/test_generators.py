@@ -28,8 +28,16 @@ OPTIONS = {
     "projected": {"size": SIZE},
     "bent": {"size": SIZE},
     "summed": {"size": SIZE},
+    "rotated_scaled_cluttered": {"size": SIZE, "scale": (0.5, 1.5), "pieces": 2, "piece": 2},
+    "colocalised": {"size": SIZE, "pieces": 2, "piece": 2},
+    "sequence": {"size": 13, "pieces": 1, "piece": 3},
+    "extruded": {"size": SIZE, "depth": 2},
 }
-CHANNELS = dict.fromkeys(OPTIONS, 2) | {"summed": 4}
+SHAPES = dict.fromkeys(OPTIONS, (SIZE, SIZE, 2)) | {
+    "summed": (SIZE, SIZE, 4),
+    "sequence": (13, 13, 2),
+    "extruded": (SIZE, SIZE, SIZE, 2),
+}
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +201,7 @@ def test_an_example_does_not_depend_on_its_batch(task: str, images: jax.Array):
     generate = jitted(task)
     ids = jnp.array([3, 0, 7, 3, 11])
     batch = np.asarray(generate(keys(5), images, ids))
-    assert batch.shape == (5, SIZE, SIZE, CHANNELS[task])
+    assert batch.shape == (5, *SHAPES[task])
     assert batch.dtype == np.float32
     assert 0 <= batch.min() <= batch.max() <= 1
     backwards = generate(keys(5)[::-1], images, ids[::-1])
@@ -227,6 +235,10 @@ def test_the_default_canvas_sizes_are_the_papers(images: jax.Array):
         "projected": (28, 28, 1),
         "bent": (28, 28, 1),
         "summed": (42, 42, 2),
+        "rotated_scaled_cluttered": (96, 96, 1),
+        "colocalised": (84, 84, 1),
+        "sequence": (100, 100, 1),
+        "extruded": (60, 60, 60, 1),
     }
 
 
@@ -234,7 +246,7 @@ def test_the_default_canvas_sizes_are_the_papers(images: jax.Array):
 def test_a_composed_split_is_reproducible_and_exact(task: str, images: jax.Array):
     generate, key = jitted(task), jax.random.key(4)
     made = compose_split(generate, key, np.asarray(images), batch=5)
-    assert made.shape == (12, SIZE, SIZE, CHANNELS[task])
+    assert made.shape == (12, *SHAPES[task])
     assert made.dtype == np.uint8
     np.testing.assert_array_equal(made, compose_split(generate, key, images, batch=6))
     folded = jnp.stack([jax.random.fold_in(key, i) for i in range(12)])
@@ -271,6 +283,12 @@ def test_names_and_dtypes_that_do_not_fit_are_refused():
         make_generator("clutered")
     with pytest.raises(ValueError, match="shift is for the task 'centered', not 'translated'"):
         make_generator("translated", shift=2)
+    with pytest.raises(ValueError, match="sigma is for the tasks 'projected', 'bent', not 'rotat"):
+        make_generator("rotated", sigma=1.0)
+    with pytest.raises(ValueError, match=r"scale is for the tasks .* not 'centered'; got \(1, 2\)"):
+        make_generator("centered", scale=(1, 2))
+    with pytest.raises(ValueError, match="depth is for the task 'extruded', not 'bent'; got 3"):
+        make_generator("bent", depth=3)
     with pytest.raises(ValueError, match="others must be uint8, as the digit is; got float32"):
         cluttered(keys(1)[0], jnp.zeros((6, 4, 1), jnp.uint8), jnp.zeros((2, 6, 4, 1)), piece=2)
     with pytest.raises((ValueError, TypeError), match="digit"):  # a TypeError of jaxtyping
