@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.checks import check_channels_last
@@ -15,7 +16,8 @@ from attn_jax.ops import max_pool
 class ConvNet(nn.Module):
     """Features [B, F] of images [B, H, W, C]: convolutions without padding, then dense layers.
 
-    Each convolution is followed by ReLU and by max pooling over 2x2, which is left out where the
+    The planes of a volume [B, D, H, W, C] are channels of an image, D C in all. Each convolution is
+    followed by ReLU and by max pooling over 2x2, which is left out where the
     map is one pixel high or wide. The last map is flattened.
 
     Attributes:
@@ -46,8 +48,10 @@ class ConvNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        check_channels_last("x", x.shape)
         x = _shrunk(x, self.shrink) if self.shrink > 1 else x
+        if x.ndim == 5:
+            x = jnp.moveaxis(x, 1, 3).reshape(x.shape[0], *x.shape[2:4], -1)
+        check_channels_last("x", x.shape)
         for width, side in zip(self.filters, self.kernels, strict=True):
             if side > min(x.shape[1:3]):
                 raise ValueError(
@@ -60,7 +64,9 @@ class ConvNet(nn.Module):
 
 
 def _shrunk(x: Array, side: int) -> Array:
-    """The mean of each block of `side` x `side` pixels; rows and columns left over are cut."""
-    h, w = (size // side for size in x.shape[1:3])
-    blocks = x[:, : h * side, : w * side].reshape(x.shape[0], h, side, w, side, -1)
-    return blocks.mean((2, 4))
+    """The mean of each block of `side` pixels along each axis; what is left over is cut."""
+    for axis in range(1, x.ndim - 1):
+        whole = x.shape[axis] // side
+        kept = jnp.take(x, jnp.arange(whole * side), axis)
+        x = kept.reshape(*x.shape[:axis], whole, side, *x.shape[axis + 1 :]).mean(axis + 1)
+    return x

@@ -25,6 +25,7 @@ WORDS = {
         "st_cnn,control_points,TC", "isotropic,full", "axis_aligned", "translation", "rotation",
     ],
     "stn_addition": ["", "full"],
+    "stn_3d": [""],
     "stn_trainability": [
         f"{case},{what}"
         for case in ("zoom_out", "blank_frame", "random_start", "fast_localisation")
