@@ -3,7 +3,8 @@
 A composed image must depend neither on its batch, nor on what XLA fuses, nor on the device: a
 frozen test set stays what it was. So whatever is drawn is one of `STEPS` values that NumPy has
 computed, places are whole numbers of 1/`PIXEL` pixel, and all sums and products fit exactly into
-int32 or float32.
+int32 or float32. The quotients of `homographies` alone are rounded, as IEEE 754 says; a device that
+divides otherwise may differ there by a level.
 """
 
 import math
