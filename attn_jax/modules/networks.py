@@ -17,8 +17,8 @@ class ConvNet(nn.Module):
     """Features [B, F] of images [B, H, W, C]: convolutions without padding, then dense layers.
 
     The planes of a volume [B, D, H, W, C] are channels of an image, D C in all. Each convolution is
-    followed by ReLU and by max pooling over 2x2, which is left out where the
-    map is one pixel high or wide. The last map is flattened.
+    followed by ReLU and by max pooling over 2x2, which is left out where the map is one pixel high
+    or wide. The last map is flattened.
 
     Attributes:
       filters: the width of each convolution; () for dense layers alone.

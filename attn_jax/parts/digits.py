@@ -46,8 +46,10 @@ class Digits:
         least=1,
     )
     shift: int = field("centered: training images move by up to so many whole pixels", least=0)
-    pieces: int = field("cluttered: how many pieces of other images", least=0)
-    piece: int = field("cluttered: their size, pixels", least=1)
+    pieces: int | None = field(
+        "clutter: how many pieces of other images; None: the task's own", least=0
+    )
+    piece: int | None = field("clutter: their size, pixels; None: the task's own", least=1)
     angle: float | None = field(
         "rotated: the largest angle, degrees; None: the task's own", least=0, most=180
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from attn_jax import viz
-from attn_jax.data import Images
+from attn_jax.data import TASKS, Images
 from attn_jax.parts.digits import Canvas, Digits, picture_key
 from attn_jax.parts.learner import Wiring
 from attn_jax.parts.observe import Observations, choose_examples, observe, steps_png
@@ -54,12 +54,10 @@ def protocol(data: Digits, canvas: Canvas, presentation: Presentation) -> str:
 
 def describe_images(data: Digits, canvas: Canvas) -> str:
     """The composed images in words, for a protocol."""
-    clutter = f" with {data.pieces} pieces of {data.piece}x{data.piece}"
+    told = "pieces" in TASKS[data.task].options and data.pieces is not None
+    clutter = f" with {data.pieces} pieces of {data.piece}x{data.piece}" if told else ""
     size = "x".join(map(str, canvas.canvas[:-1]))
-    return (
-        f"{data.task} {size}{clutter if data.task == 'cluttered' else ''}, "
-        f"composites of seed {data.seed}"
-    )
+    return f"{data.task} {size}{clutter}, composites of seed {data.seed}"
 
 
 def _size(canvas: Canvas, times: str) -> str:

@@ -62,7 +62,7 @@ def test_damaged_records_end_the_run_in_one_line_that_names_them(
     [
         ({"data__source": "npz"}, "data.stream needs data.source=records and its data.path; got n"),
         ({"data__task": "cluttered", "data__size": 20, "data__shift": 0},
-         "data.task=cluttered cuts its pieces from all images; data.stream is True"),
+         "data.task=cluttered takes parts of an example from all images; data.stream is True"),
         ({"data__path": "/nowhere"}, "expected a folder of records at /nowhere; there is none"),
     ],
 )  # fmt: skip
