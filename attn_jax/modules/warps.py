@@ -99,7 +99,7 @@ class Warp(nn.Module):
         """The last layer's first bias: the vector that the bound takes to `start`."""
         start = self.transform.identity if self.start is None else self.start
         bound = np.inf if self.bound is None else self.bound
-        return vector_before(self.transform, bound, start).astype(np.float32)
+        return vector_before(self.transform, bound, start, name="start").astype(np.float32)
 
 
 def first_constant(

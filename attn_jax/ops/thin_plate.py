@@ -113,25 +113,27 @@ def inverse_points(
     layout = checked_layout(control)
     _check_points(points, layout)
     wide = widened("points", points)
-    solution = jnp.asarray(_solution(tuple(map(tuple, layout.tolist()))), wide.dtype)
-    # [K, K]: what each control point weighs in the spline's value at points_k.
-    weights = jnp.matmul(_traced_basis(wide, layout), solution, precision=Precision.HIGHEST)
-    values = jnp.linalg.svd(jax.lax.stop_gradient(_finite(weights)), compute_uv=False)
-    known = jnp.isfinite(wide).all() & (values[-1] > _singular(wide.dtype) * values[0])
+    known = _leads_back(jax.lax.stop_gradient(wide), layout)
     if is_concrete(points) and not known:
         raise ValueError(f"points must determine a spline back; got {np.asarray(points).tolist()}")
-    # Replaced before the solution too: its gradient would be NaN.
-    weights = jnp.where(known, weights, jnp.eye(len(layout), dtype=wide.dtype))
-    return jnp.where(known, jnp.linalg.solve(weights, jnp.asarray(layout, wide.dtype)), 0)
+    control = jnp.asarray(layout, wide.dtype)
+    # Replaced before anything is computed of them: a gradient would be NaN.
+    weights = _weights_at(jnp.where(known, wide, control), layout)
+    return jnp.where(known, jnp.linalg.solve(weights, control), 0)
 
 
-def _finite(weights: Array) -> Array:
-    return jnp.where(jnp.isfinite(weights).all(), weights, 0)
+def _leads_back(points: Array, layout: np.ndarray) -> Array:
+    """Whether the system that leads the points back is regular, beyond rounding."""
+    weights = _weights_at(points, layout)
+    finite = jnp.isfinite(weights).all()
+    values = jnp.linalg.svd(jnp.where(finite, weights, 0), compute_uv=False)
+    return finite & (values[-1] > 100 * jnp.finfo(points.dtype).eps * values[0])
 
 
-def _singular(dtype: np.typing.DTypeLike) -> float:
-    """Relative to the largest singular value: below it a system is singular to rounding."""
-    return 100 * float(jnp.finfo(dtype).eps)
+def _weights_at(points: Array, layout: np.ndarray) -> Float[Array, "K K"]:
+    """What each control point weighs in the spline's value at points_k."""
+    solution = jnp.asarray(_solution(tuple(map(tuple, layout.tolist()))), points.dtype)
+    return jnp.matmul(_traced_basis(points, layout), solution, precision=Precision.HIGHEST)
 
 
 def _check_points(points: Array, layout: np.ndarray) -> None:

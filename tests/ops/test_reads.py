@@ -126,6 +126,28 @@ def test_affine_of_a_wide_narrow_image_is_the_image():
     np.testing.assert_allclose(np.asarray(out, np.float32), np.asarray(ramp, np.float32), atol=1e-3)
 
 
+def test_affine_of_a_volume_samples_its_own_grid_and_its_planes_are_images():
+    volume = uniform((4, 5, 7, 2))
+    theta = jnp.array([[0.6, -0.4, 0.1, 0.3], [0.2, 0.7, 0.0, -0.5], [0.1, 0.0, 0.9, 0.2]])
+    out = jax.jit(affine((2, 3, 4)).apply)(volume, theta)
+    expected = jax.jit(lambda v, t: grid_sample(v, affine_grid(t, (2, 3, 4))))(volume, theta)
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+    flat = jnp.eye(3, 4).at[:2, :2].set(theta[:2, :2]).at[:2, 3].set(theta[:2, 3])
+    planes = jax.vmap(affine((3, 4)), (0, None))(volume, jnp.delete(theta[:2], 2, 1))
+    np.testing.assert_allclose(affine((4, 3, 4))(volume, flat), planes, atol=1e-5)
+
+
+@pytest.mark.usefixtures("bad_input")
+def test_affine_of_a_volume_refuses_what_is_none():
+    read = affine((2, 3, 4))
+    with pytest.raises(ValueError, match=r"theta must have shape \(3, 4\) for a size of 3 axes"):
+        read(uniform((4, 5, 7, 2)), IDENTITY)
+    with pytest.raises(ValueError, match=r"size must be \(h, w\) for an image"):
+        read(uniform((5, 7, 2)), jnp.eye(3, 4))
+    with pytest.raises(ValueError, match=r"size must be \(d, h, w\), whole numbers of at least 1"):
+        affine((2, 0, 4))
+
+
 @pytest.mark.parametrize("size", [0, (3, 0)])
 def test_an_empty_output_is_refused(size):
     with pytest.raises(ValueError, match="size must be at least 1; got"):

@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 from scipy.interpolate import RBFInterpolator
 
 from attn_jax.ops import affine_grid, control_grid, thin_plate_spline_grid
+from attn_jax.ops.thin_plate import inverse_points
 
 # The programs are small: compiling them is what takes time.
 _jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -175,3 +176,49 @@ def test_an_empty_output_and_a_layout_without_width_are_refused():
         thin_plate_spline_grid(jnp.asarray(SQUARE), (0, 3), control=SQUARE)
     with pytest.raises(ValueError, match=r"count must be at least 2 each way; got \(1, 3\)"):
         control_grid((1, 3))
+
+
+@layouts
+def test_the_points_of_the_layout_give_the_identitys_grid_bit_for_bit(control):
+    points = jnp.asarray(control, jnp.float32)
+    grid = _jit(lambda p: thin_plate_spline_grid(p, (5, 7), control=control))(points)
+    np.testing.assert_array_equal(grid, affine_grid(jnp.eye(2, 3), (5, 7)))
+
+
+@pytest.mark.parametrize("name", ["three", "regular"])
+def test_the_inverse_leads_moved_points_back_to_the_control_points(name):
+    """By SciPy: the spline through the result, evaluated where the control points read."""
+    control = LAYOUTS[name]
+    with jax.enable_x64(True):
+        points = jnp.asarray(bent(control, 3, 0.1))
+        back = _jit(jax.vmap(lambda p: inverse_points(p, control)))(points)
+    for moved, one in zip(points, back, strict=True):
+        spline = RBFInterpolator(control, one, kernel="thin_plate_spline", degree=1)
+        np.testing.assert_allclose(spline(moved), control, atol=1e-8)
+
+
+def test_the_inverse_of_an_affine_warp_is_the_affine_inverse():
+    control = control_grid(4)
+    turn = np.array([[0.8, -0.3], [0.2, 0.9]])
+    back = inverse_points(jnp.asarray(control @ turn.T + 0.1, jnp.float32), control)
+    np.testing.assert_allclose(back, (control - 0.1) @ np.linalg.inv(turn).T, atol=1e-4)
+
+
+def test_gradients_of_the_inverse_also_at_the_identity():
+    control = control_grid(2)
+    with jax.enable_x64(True):
+        for points in (jnp.asarray(bent(control, 1, 0.1)[0]), jnp.asarray(control)):
+            gradient = _jit(jax.jacobian(lambda p: inverse_points(p, control)))(points)
+            assert np.isfinite(gradient).all()
+        check_grads(jax.jit(lambda p: inverse_points(p, control)), (points + 0.05,), order=1)
+
+
+def test_points_that_lead_nowhere_back_are_refused_or_if_traced_zero_with_zero_gradient():
+    control = control_grid(3)
+    of = _jit(jax.value_and_grad(lambda p: inverse_points(p, control).sum()))
+    for points in (np.zeros((9, 2)), np.full((9, 2), np.nan), np.full((9, 2), np.inf)):
+        points = jnp.asarray(points, jnp.float32)
+        with pytest.raises(ValueError, match=r"points must determine a spline back; got \[\["):
+            inverse_points(points, control)
+        value, gradient = of(points)
+        assert value == 0 and not gradient.any()

@@ -71,7 +71,7 @@ def _to_quadrilateral(places: Float[Array, "4 2"]) -> Float[Array, "3 3"]:
     weights = jnp.stack([_area(b, d, c), _area(a, d, c), _area(a, b, d), _area(a, b, c)])
     whole = jnp.concatenate([places, jnp.ones_like(places[:, :1])], 1) * weights[:, None]
     h = jnp.stack([whole[1] - whole[0], whole[2] - whole[0], whole[0] + whole[3]], 1)
-    return h / h[2, 2]
+    return (h / h[2, 2]).at[2, 2].set(1)  # a compiled quotient may miss 1 by its rounding
 
 
 def _area(p: Array, q: Array, r: Array) -> Array:

@@ -48,13 +48,16 @@ def bounded(transform: Transform, bound: Entries) -> Transform:
     return replace(transform, apply=apply)
 
 
-def vector_before(transform: Transform, bound: Entries, vector: Entries) -> Float[np.ndarray, "n"]:
+def vector_before(
+    transform: Transform, bound: Entries, vector: Entries, *, name: str = "vector"
+) -> Float[np.ndarray, "n"]:
     """Compute the raw vector that `bounded` takes to a vector of the family.
 
     Args:
       transform: the family, without the bound.
       bound: of `bounded`.
       vector: [n], which lies within the bound.
+      name: of the vector, for messages.
 
     Returns:
       i + b artanh((vector - i) / b), in float64.
@@ -70,11 +73,11 @@ def vector_before(transform: Transform, bound: Entries, vector: Entries) -> Floa
     identity = np.asarray(transform.identity, np.float64)
     vector = np.asarray(vector, np.float64)
     if vector.shape != identity.shape:
-        raise ValueError(f"vector must have shape {identity.shape}; got {vector.shape}")
+        raise ValueError(f"{name} must have shape {identity.shape}; got {vector.shape}")
     away = vector - identity
     if not ((abs(away) < limits) | (away == 0)).all():
         raise ValueError(
-            f"vector must lie within {limits.tolist()} of {identity.tolist()}; "
+            f"{name} must lie within {limits.tolist()} of {identity.tolist()}; "
             f"got {vector.tolist()}"
         )
     usable = (limits > 0) & np.isfinite(limits)
