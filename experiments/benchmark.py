@@ -7,6 +7,11 @@ python -m experiments.benchmark --what=kernels [--output=kernels.json]
 The samplers' times beside PyTorch's, where it is installed, and jax.scipy's. --what=sweep goes over
 image sides, batches and channels too. Prints a table; with --output it writes JSON, and beside it
 the table and, of a sweep, a picture.
+
+python -m experiments.benchmark --what=conv [--output=conv.json]
+
+Convolutions and their gradients, outside and inside a loop, beside lax.conv and PyTorch's two
+layouts, where it is installed. lax.conv takes minutes inside the loop on a CPU.
 """
 
 import time
@@ -25,7 +30,7 @@ _DEFAULT = "configs/ram_benchmark.py"
 _CONFIG = config_flags.DEFINE_config_file("config", None, f"What to time; {_DEFAULT} by default.")
 _CALLS = flags.DEFINE_integer("calls", 20, "Timed calls of the update.", lower_bound=3)
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures to.")
-_WHAT = flags.DEFINE_enum("what", "step", ["step", "kernels", "sweep"], "What to time.")
+_WHAT = flags.DEFINE_enum("what", "step", ["step", "kernels", "sweep", "conv"], "What to time.")
 
 
 def main() -> None:
@@ -33,14 +38,18 @@ def main() -> None:
     if _WHAT.value == "step":
         _step()
     else:
-        _kernels()
+        _table()
 
 
-def _kernels() -> None:
+def _table() -> None:
     from attn_jax.records import write_atomically, write_json
+    from attn_jax.yardsticks.convolutions import benchmark_convolutions
     from attn_jax.yardsticks.kernels_table import benchmark_kernels
 
-    table, plain, png = benchmark_kernels(sweep=_WHAT.value == "sweep")
+    if _WHAT.value == "conv":
+        table, plain, png = benchmark_convolutions()
+    else:
+        table, plain, png = benchmark_kernels(sweep=_WHAT.value == "sweep")
     print(table, end="")
     if _OUTPUT.value:
         output = Path(_OUTPUT.value)

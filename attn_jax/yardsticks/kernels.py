@@ -127,7 +127,7 @@ def of_jax(sample: Callable[..., Array]) -> Peer:
 
         arrays = jax.device_put(tuple(inputs))
         return {
-            name: _compiled(f, arrays)
+            name: compiled_call(f, arrays)
             for name, f in zip(OPERATIONS, (forward, both, grid), strict=True)
         }
 
@@ -154,15 +154,16 @@ def measure_retina() -> list[Timing]:
     }
     moved, rows = 4 * (images.size + cotangent.size), []
     for operation, f in functions.items():
-        call, compiled = _compiled(f, arrays)
-        seconds = _in_turn({"xla": call})["xla"]
+        call, compiled = compiled_call(f, arrays)
+        seconds = in_turn({"xla": call})["xla"]
         rate = moved / seconds / 1e9 if operation == "forward" else None
         name = "retina of 128x60x60x1 -> 3x12x12"
         rows.append(Timing(name, operation, "xla", 1e3 * seconds, rate, compiled, 0.0))
     return rows
 
 
-def _compiled(f: Callable, arrays: tuple) -> tuple[Callable[[], Sequence[Array]], float]:
+def compiled_call(f: Callable, arrays: tuple) -> tuple[Callable[[], Sequence[Array]], float]:
+    """A call of f that waits for its arrays, and the seconds it took to compile."""
     began = time.perf_counter()
     compiled = jax.jit(f, keep_unused=True).lower(*arrays).compile()
     seconds = time.perf_counter() - began
@@ -211,7 +212,7 @@ def of_torch(inputs: Inputs, shape: Shape) -> dict:
     return {name: (call, 0.0) for name, call in zip(OPERATIONS, calls, strict=True)}
 
 
-def _on_host(array: Any) -> np.ndarray:
+def on_host(array: Any) -> np.ndarray:
     """A JAX or PyTorch array, wherever it lies, as NumPy's."""
     return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
 
@@ -276,20 +277,31 @@ def _of_shape(shape: Shape, found: dict[str, Peer]) -> list[Timing]:
     ready = {name: peer(inputs, shape) for name, peer in found.items()}
     for operation in OPERATIONS:
         calls = {name: made[operation][0] for name, made in ready.items()}
-        differences = _differences(calls, operation, shape)
-        for name, seconds in _in_turn(calls).items():
+        found_differences = differences(calls, f"{operation} of {shape}", _TOLERANCE[operation])
+        for name, seconds in in_turn(calls).items():
             rate = shape.bytes / seconds / 1e9 if operation == "forward" else None
             compiled = ready[name][operation][1]
             rows.append(
                 Timing(
-                    str(shape), operation, name, 1e3 * seconds, rate, compiled, differences[name]
+                    str(shape),
+                    operation,
+                    name,
+                    1e3 * seconds,
+                    rate,
+                    compiled,
+                    found_differences[name],
                 )
             )
     return rows
 
 
-def _differences(calls: dict[str, Callable], operation: str, shape: Shape) -> dict[str, float]:
-    given = {name: [_on_host(one) for one in call()] for name, call in calls.items()}
+def differences(calls: dict[str, Callable], what: str, tolerance: float) -> dict[str, float]:
+    """The largest differences from the first call's values, over the largest value of each array.
+
+    Raises:
+      UserError: naming `what` and the peer, if one is above the tolerance.
+    """
+    given = {name: [on_host(one) for one in call()] for name, call in calls.items()}
     first = next(iter(given.values()))
     found = {
         name: max(
@@ -298,22 +310,20 @@ def _differences(calls: dict[str, Callable], operation: str, shape: Shape) -> di
         for name, ours in given.items()
     }
     for name, difference in found.items():
-        if not difference <= _TOLERANCE[operation]:
-            raise UserError(
-                f"{operation} of {shape}: {name} differs by {difference:.2g} of the largest value"
-            )
+        if not difference <= tolerance:
+            raise UserError(f"{what}: {name} differs by {difference:.2g} of the largest value")
     return found
 
 
-def _in_turn(calls: dict[str, Callable]) -> dict[str, float]:
+def in_turn(calls: dict[str, Callable], turn: int = _TURN) -> dict[str, float]:
     """The median seconds of each call, taking turns of a few calls for about a second."""
     once = sum(_seconds(call) for call in calls.values())
-    rounds = min(max(int(_SECONDS / once / _TURN), 3), 20)
+    rounds = min(max(int(_SECONDS / once / turn), 3), 20)
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             # The first is not counted: threads of the one before may still be spinning.
-            seconds[name] += [_seconds(call) for _ in range(_TURN)][1:]
+            seconds[name] += [_seconds(call) for _ in range(turn)][1:]
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
@@ -327,7 +337,7 @@ def geometric_means(rows: Sequence[Timing], against: str = "torch") -> dict[str,
     """Of time over that of `against`: {operation: {peer: mean}}; empty without it."""
     times = {(row.shape, row.operation, row.peer): row.milliseconds for row in rows}
     means: dict[str, dict[str, float]] = {}
-    for operation in OPERATIONS:
+    for operation in dict.fromkeys(row.operation for row in rows):
         for peer in dict.fromkeys(row.peer for row in rows):
             logs = [
                 math.log(time / times[shape, operation, against])

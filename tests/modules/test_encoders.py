@@ -20,17 +20,13 @@ def test_a_map_is_flaxs_strided_convolutions(shape: tuple[int, ...]):
         @nn.compact
         def __call__(self, x: jax.Array) -> jax.Array:
             for i, width in enumerate((4, 6)):
-                x = nn.relu(nn.Conv(width, (3, 3), strides=2, name=f"Dense_{i}")(x))
+                x = nn.relu(nn.Conv(width, (3, 3), strides=2, name=f"Conv_{i}")(x))
             return x
 
     x, ours = images(*shape), ConvMap((4, 6))
     variables = filled(ours.init, x)
 
-    def as_kernel(leaf: jax.Array) -> jax.Array:
-        return leaf if leaf.ndim == 1 else leaf.reshape(3, 3, -1, leaf.shape[-1])
-
-    kernels = jax.tree.map(as_kernel, variables)
-    expected = Convolved().apply(kernels, x)
+    expected = Convolved().apply(variables, x)
     got = jax.jit(ours.apply)(variables, x)
     assert got.shape == expected.shape
     assert (expected > 0).any()
@@ -64,3 +60,22 @@ def test_with_coordinates_places_alike_are_told_apart():
 
     assert len(np.unique(features(False), axis=0)) == 1
     assert len(np.unique(features(True), axis=0)) == 9
+
+
+def test_coordinates_are_two_more_inputs_of_the_last_layer():
+    x, encode = images(2, 8, 12, 1), ConvMap((3, 4), coordinates=True)
+    variables = filled(encode.init, x)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 9 * 3 + 3 + (9 * 3 + 2) * 4 + 4
+    layers = variables["params"]
+    h = nn.relu(nn.Conv(3, (3, 3), 2).apply({"params": layers["Conv_0"]}, x))
+    h = nn.Conv(4, (3, 3), 2).apply({"params": layers["Conv_1"]}, h)
+    y, x_ = np.meshgrid([-0.5, 0.5], [-2 / 3, 0, 2 / 3], indexing="ij")
+    seen = np.stack([x_, y], -1) @ layers["Dense_0"]["kernel"]
+    np.testing.assert_allclose(encode.apply(variables, x), nn.relu(h + seen[None]), atol=1e-5)
+
+
+def test_coordinates_begin_with_the_spread_of_their_layer():
+    x, encode = images(1, 8, 8, 1), ConvMap((30, 4000), coordinates=True)
+    layers = encode.init(jax.random.key(0), x)["params"]
+    spreads = [float(layers[name]["kernel"].std()) for name in ("Conv_1", "Dense_0")]
+    np.testing.assert_allclose(spreads, 1 / np.sqrt(9 * 30), rtol=0.05)

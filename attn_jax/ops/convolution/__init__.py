@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from attn_jax.ops.convolution import plain, primitives
+from attn_jax.ops.convolution import primitives
 from attn_jax.ops.convolution.geometry import Padding, make_geometry
 from attn_jax.ops.placement import is_explicit
 
@@ -50,6 +52,10 @@ def conv(
     geometry = make_geometry(x.shape, kernel.shape, strides, padding, groups)
     *batch, height, width, channels = x.shape
     images = x.astype(dtype).reshape(math.prod(batch), height, width, channels)
-    f = plain.forward if is_explicit(x, kernel) else primitives.forward
-    out = f(images, kernel.astype(dtype), geometry)
+    convolve = partial(primitives.forward, geometry=geometry)
+    if is_explicit(x, kernel):  # the result is split as the images are
+        spec = jax.typeof(images).sharding.spec
+        split = jax.sharding.PartitionSpec(spec[0], None, None, None)
+        convolve = jax.sharding.auto_axes(convolve, out_sharding=split)
+    out = convolve(images, kernel.astype(dtype))
     return out.reshape(*batch, *out.shape[1:])

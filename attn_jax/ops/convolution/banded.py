@@ -2,7 +2,7 @@
 
 A tile is `tile` neighbouring columns of the result. It depends on kh x u pixels, where
 u = (tile - 1) stride + kw, by a matrix T [kh u C, tile O]. That holds the kernel once for each of
-the tile's columns, a step lower each time:
+the tile's columns, a stride lower each time:
 
     out[n, y, q, (x, o)] = sum_(i, j, c) patches[n, y, q, (i, j, c)] T[(i, j, c), (x, o)]
     T[i, j, c, x, o] = kernel[i, j - stride x, c, o], or 0
@@ -11,111 +11,121 @@ A tile of one column is the usual matrix of windows (im2col). Wider tiles copy f
 multiply u / kw times as often. The gradients are the transposes of both steps.
 """
 
+from collections.abc import Iterator
+
 import jax.numpy as jnp
 from jax import Array, lax
 
-from attn_jax.ops.convolution.geometry import Geometry
+from attn_jax.ops.convolution.geometry import Geometry, Pair
 
 
 def forward(x: Array, kernel: Array, geometry: Geometry, tile: int) -> Array:
     """`plain.forward` of one group, by tiles of so many columns."""
     (h, w), filters = geometry.out, kernel.shape[-1]
-    out = _flat(_patches(x, geometry, tile)) @ _band(kernel, geometry, tile)
+    out = _patches(x, geometry, tile) @ _band(kernel, geometry, tile)
     return out.reshape(x.shape[0], h, -1, filters)[:, :, :w]
 
 
 def to_input(cotangent: Array, kernel: Array, geometry: Geometry, tile: int) -> Array:
     """`plain.to_input` of one group, by tiles of so many columns."""
-    rows = _tiled(cotangent, geometry, tile)
-    patches = rows @ _band(kernel, geometry, tile).T
+    patches = _tiled(cotangent, geometry, tile) @ _band(kernel, geometry, tile).T
     return _from_patches(patches, (cotangent.shape[0], kernel.shape[2]), geometry, tile)
 
 
 def to_kernel(x: Array, cotangent: Array, geometry: Geometry, tile: int) -> Array:
     """`plain.to_kernel` of one group, by tiles of so many columns."""
-    patches = _flat(_patches(x, geometry, tile))
-    band = patches.T @ _tiled(cotangent, geometry, tile)
+    # The small side is transposed before the product, and the result after it: not the patches.
+    band = (_tiled(cotangent, geometry, tile).T @ _patches(x, geometry, tile)).T
     return _from_band(band, (x.shape[-1], cotangent.shape[-1]), geometry, tile)
 
 
-def _reach(geometry: Geometry, tile: int) -> int:
+def reach(geometry: Geometry, tile: int) -> int:
     """The columns of the image that a tile depends on: u."""
     return (tile - 1) * geometry.strides[1] + geometry.kernel[1]
 
 
+def _blocks(geometry: Geometry, tile: int) -> Iterator[tuple[int, int]]:
+    """Cut what a tile depends on into blocks of the columns from a tile to the next.
+
+    Gives the number of each block, 0 for the tile's own, and its columns: the last may have fewer.
+    """
+    jump, left = tile * geometry.strides[1], reach(geometry, tile)
+    for block in range(-(-left // jump)):
+        yield block, min(jump, left - block * jump)
+
+
 def _extents(geometry: Geometry, tile: int) -> tuple[int, int, int]:
-    """The tiles in a row, and the padded rows and columns that are read in all."""
-    (h, w), (step, across) = geometry.out, geometry.strides
-    tiles = -(-w // tile)
-    rows = (h - 1) * step + geometry.kernel[0]
-    return tiles, rows, (tiles - 1) * tile * across + _reach(geometry, tile)
+    """The tiles in a row, the padded rows, and the blocks of padded columns."""
+    (h, w), kh = geometry.out, geometry.kernel[0]
+    tiles, more = -(-w // tile), sum(1 for _ in _blocks(geometry, tile)) - 1
+    return tiles, (h - 1) * geometry.strides[0] + kh, tiles + more
 
 
-def _flat(patches: Array) -> Array:
-    return patches.reshape(-1, patches.shape[-2] * patches.shape[-1])
+def _gaps(geometry: Geometry, tile: int) -> tuple[tuple[int, int, int], ...]:
+    """What `lax.pad` adds to images; negative for what no tile depends on."""
+    _, rows, blocks = _extents(geometry, tile)
+    (height, width), ((top, _), (left, _)) = geometry.size, geometry.padding
+    columns = blocks * tile * geometry.strides[1]
+    sides = (top, rows - height - top, 0), (left, columns - width - left, 0)
+    return (0, 0, 0), *sides, (0, 0, 0)
+
+
+def _pad(x: Array, *gaps: tuple[int, int, int]) -> Array:
+    return lax.pad(x, jnp.zeros((), x.dtype), gaps)
 
 
 def _tiled(cotangent: Array, geometry: Geometry, tile: int) -> Array:
     """A cotangent [N, h, w, O] as [N h tiles, tile O], with zeros beyond its last column."""
     w, (tiles, _, _) = geometry.out[1], _extents(geometry, tile)
-    whole = jnp.pad(cotangent, ((0, 0), (0, 0), (0, tiles * tile - w), (0, 0)))
+    whole = _pad(cotangent, (0, 0, 0), (0, 0, 0), (0, tiles * tile - w, 0), (0, 0, 0))
     return whole.reshape(-1, tile * cotangent.shape[-1])
 
 
 def _patches(x: Array, geometry: Geometry, tile: int) -> Array:
-    """What each tile depends on, [N, h, tiles, kh, u C]."""
-    (h, _), (step, across), channels = geometry.out, geometry.strides, x.shape[-1]
-    (tiles, rows, columns), reach = _extents(geometry, tile), _reach(geometry, tile)
-    (top, _), (left, _) = geometry.padding
-    height, width = geometry.size
-    gaps = ((top, rows - height - top, 0), (left, columns - width - left, 0))
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *gaps, (0, 0, 0)))
-    x = x.reshape(x.shape[0], rows, columns * channels)
-    jump, reach = tile * across * channels, reach * channels
-    x = jnp.stack([x[:, :, q * jump : q * jump + reach] for q in range(tiles)], 2)
-    last = (h - 1) * step + 1
-    return jnp.stack([x[:, i : i + last : step] for i in range(geometry.kernel[0])], 3)
+    """What each tile depends on, [N h tiles, kh u C]."""
+    tiles, rows, blocks = _extents(geometry, tile)
+    batch, _, _, channels = x.shape
+    x = _pad(x, *_gaps(geometry, tile)).reshape(batch, rows, blocks, -1)
+    cut = [x[:, :, b : b + tiles, : n * channels] for b, n in _blocks(geometry, tile)]
+    wide, step = jnp.concatenate(cut, -1), geometry.strides[0]
+    last = (geometry.out[0] - 1) * step + 1
+    out = jnp.concatenate([wide[:, i : i + last : step] for i in range(geometry.kernel[0])], -1)
+    return out.reshape(-1, out.shape[-1])
 
 
-def _from_patches(patches: Array, sizes: tuple[int, int], geometry: Geometry, tile: int) -> Array:
+def _from_patches(patches: Array, sizes: Pair, geometry: Geometry, tile: int) -> Array:
     """The transpose of `_patches`: images [N, H, W, C] of what each pixel gets from all tiles."""
-    (batch, channels), (step, across) = sizes, geometry.strides
-    (h, _), (tiles, rows, columns) = geometry.out, _extents(geometry, tile)
-    kh, reach = geometry.kernel[0], _reach(geometry, tile) * channels
-    zero, jump = jnp.zeros((), patches.dtype), tile * across * channels
-    patches = patches.reshape(batch, h, tiles, kh, reach)
-    wide = columns * channels
-    by_row = sum(
-        lax.pad(
-            patches[:, :, q],
-            zero,
-            ((0, 0, 0), (0, 0, 0), (0, 0, 0), (q * jump, wide - q * jump - reach, 0)),
-        )
-        for q in range(tiles)
+    (batch, channels), (kh, step, h) = (
+        sizes,
+        (geometry.kernel[0], geometry.strides[0], geometry.out[0]),
     )
-    last = (h - 1) * step + 1
-    x = sum(
-        lax.pad(by_row[:, :, i], zero, ((0, 0, 0), (i, rows - i - last, step - 1), (0, 0, 0)))
-        for i in range(kh)
-    ).reshape(batch, rows, columns, channels)
-    (top, _), (left, _), (height, width) = *geometry.padding, geometry.size
-    gaps = ((-top, height + top - rows, 0), (-left, width + left - columns, 0))
-    return lax.pad(x, zero, ((0, 0, 0), *gaps, (0, 0, 0)))
+    tiles, rows, blocks = _extents(geometry, tile)
+    patches = patches.reshape(batch, h, tiles, kh, -1)
+    jump, last = tile * geometry.strides[1] * channels, (h - 1) * step + 1
+    total = 0
+    for b, columns in _blocks(geometry, tile):
+        n = columns * channels
+        piece = patches[..., b * jump : b * jump + n]
+        across = (b, blocks - b - tiles, 0), (0, jump - n, 0)
+        for i in range(kh):
+            total += _pad(piece[:, :, :, i], (0, 0, 0), (i, rows - i - last, step - 1), *across)
+    x = jnp.asarray(total).reshape(batch, rows, -1, channels)
+    return _pad(x, *((-low, -high, 0) for low, high, _ in _gaps(geometry, tile)))
 
 
 def _band(kernel: Array, geometry: Geometry, tile: int) -> Array:
     """T [kh u C, tile O]."""
-    (kw, across), reach = (geometry.kernel[1], geometry.strides[1]), _reach(geometry, tile)
-    shifts = [x * across for x in range(tile)]
-    columns = [
-        jnp.pad(kernel, ((0, 0), (shift, reach - kw - shift), (0, 0), (0, 0))) for shift in shifts
-    ]
-    kh, _, channels, filters = kernel.shape
-    return jnp.stack(columns, 3).reshape(kh * reach * channels, tile * filters)
+    kw, filters = geometry.kernel[1], kernel.shape[3]
+    beyond = reach(geometry, tile) - kw
+    shifts = [x * geometry.strides[1] for x in range(tile)]
+    none = (0, 0, 0)
+    columns = [_pad(kernel, none, (low, beyond - low, 0), none, none) for low in shifts]
+    return jnp.stack(columns, 3).reshape(-1, tile * filters)
 
 
-def _from_band(band: Array, sizes: tuple[int, int], geometry: Geometry, tile: int) -> Array:
+def _from_band(band: Array, sizes: Pair, geometry: Geometry, tile: int) -> Array:
     """The transpose of `_band`: a kernel [kh, kw, C, O]."""
     (kh, kw), across = geometry.kernel, geometry.strides[1]
-    band = band.reshape(kh, _reach(geometry, tile), sizes[0], tile, sizes[1])
-    return sum(band[:, x * across : x * across + kw, :, x] for x in range(tile))
+    band = band.reshape(kh, reach(geometry, tile), sizes[0], tile, sizes[1])
+    parts = [band[:, x * across : x * across + kw, :, x] for x in range(tile)]
+    return jnp.stack(parts).sum(0)

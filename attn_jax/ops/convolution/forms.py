@@ -1,11 +1,25 @@
-"""Which form a convolution has on a CPU, by its geometry; measured by `benchmark --what=conv`."""
+"""The choice of the form that a convolution has on a CPU, by its geometry.
+
+The constants are fitted to the time of each form inside a loop, on one core, over the layers of
+`experiments.benchmark --what=conv`.
+"""
+
+import math
+from typing import Any
 
 import jax.numpy as jnp
 
-from attn_jax.ops.convolution.geometry import Geometry
+from attn_jax.ops.convolution import banded
+from attn_jax.ops.convolution.geometry import Geometry, Pair
+
+# The time to copy a number of a patch, over that of a multiplication of the product: to_input adds
+# up what the others must gather.
+_COPY = {"forward": 96, "to_input": 32, "to_kernel": 96}
+_TILES = (1, 2, 4, 8)
+_DEEP = 32  # numbers of a window, or channels: XLA's convolutions are narrow products below it
 
 
-def tile(operation: str, geometry: Geometry, channels: tuple[int, int], dtype) -> int | None:
+def choose_tile(operation: str, geometry: Geometry, channels: Pair, dtype: Any) -> int | None:
     """Choose the columns of a tile of the banded product, or None for a canonical convolution.
 
     Args:
@@ -14,9 +28,23 @@ def tile(operation: str, geometry: Geometry, channels: tuple[int, int], dtype) -
       channels: (C, O) of a group.
       dtype: that of the computation; XLA's convolutions in float64 are naive loops.
     """
-    (_, w), (kh, kw) = geometry.out, geometry.kernel
-    if dtype == jnp.float64:
-        return 1
-    if channels[0] <= 4 and kh * kw > 1:
-        return min(4, w)
-    return None
+    if dtype != jnp.float64 and _is_fast(operation, geometry, channels[0]):
+        return None
+    copy, width = _COPY[operation], geometry.out[1]
+
+    def cost(tile: int) -> float:
+        return banded.reach(geometry, tile) * (channels[1] + copy / tile)
+
+    return min((tile for tile in _TILES if tile <= width), key=cost)
+
+
+def _is_fast(operation: str, geometry: Geometry, channels: int) -> bool:
+    """Whether XLA's convolution is the faster one."""
+    window, places = math.prod(geometry.kernel), math.prod(geometry.out)
+    if window == 1 or places == 1:  # a plain product
+        return False
+    if operation == "forward":
+        return window * channels > _DEEP
+    if operation == "to_input":  # it multiplies at each pixel, not at each place
+        return channels >= _DEEP and math.prod(geometry.size) < 1.25 * places
+    return False  # it transposes the images, and gathers windows of the size of the result

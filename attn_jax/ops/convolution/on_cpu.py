@@ -35,7 +35,7 @@ def _of_kernel(kernel: Array, geometry: Geometry) -> Pair:
 def _compute(operation: str, a: Array, b: Array, channels: Pair, geometry: Geometry) -> Array:
     """Choose the form; halves are computed in float32, which loses nothing and is fast."""
     dtype, wide = a.dtype, jnp.promote_types(a.dtype, jnp.float32)
-    tile = forms.tile(operation, geometry, channels, wide)
+    tile = forms.choose_tile(operation, geometry, channels, wide)
     if tile is None:
         f: Any = partial(getattr(canonical, operation), geometry=geometry)
     else:
