@@ -19,11 +19,11 @@ def run(block: str) -> dict:
 
 
 def test_the_page_has_its_blocks():
-    assert len(BLOCKS) == 3
-    assert ["ToNNX" in block for block in BLOCKS] == [False, True, True]
+    assert len(BLOCKS) == 4
+    assert ["ToNNX" in block for block in BLOCKS] == [False, False, True, True]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["linen", "nnx", "nnx, rollouts"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["linen", "transformer", "nnx", "nnx, rollouts"])
 def test_a_block_runs(block: str):
     scope = run(block)
     for name in {"losses", "gradient", "variables"} & set(scope):
