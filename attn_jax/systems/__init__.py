@@ -13,8 +13,8 @@ from attn_jax.training.settings import Settings
 SYSTEMS: dict[str, System] = {
     "ram": ram.SYSTEM,
     "square": square.SYSTEM,
-    "dates": dates.SYSTEM,
     "spatial_transformer": spatial_transformer.SYSTEM,
+    "dates": dates.SYSTEM,
 }
 
 

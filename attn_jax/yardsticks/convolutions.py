@@ -21,7 +21,9 @@ from attn_jax.yardsticks.kernels import (
 
 OPERATIONS = ("forward", "forward+backward")
 _TOLERANCE = 1e-3  # of the largest value
-_STEPS = 3  # iterations of a loop
+_STEPS = 10  # iterations of a loop: memory is new in the first alone
+_SLOW_STEPS = 2  # of lax.conv's, whose gradients may take 30 times as long there
+_ITERATIONS = {"ours in a loop": _STEPS, "lax in a loop": _SLOW_STEPS}
 _TURN = 2  # calls
 
 
@@ -99,8 +101,8 @@ def _lax(images: Array, kernel: Array, layer: Layer) -> Array:
     )
 
 
-def of_jax(convolve: Callable[[Array, Array, Layer], Array], loop: bool) -> Peer:
-    """A peer of convolve(images, kernel, layer), compiled, outside or inside a `lax.scan`."""
+def of_jax(convolve: Callable[[Array, Array, Layer], Array], steps: int = 0) -> Peer:
+    """A peer of convolve(images, kernel, layer), compiled; inside a `lax.scan` of so many steps."""
 
     def peer(inputs: Inputs, layer: Layer) -> dict[str, Call]:
         def forward(images: Array, kernel: Array, cotangent: Array) -> tuple[Array, ...]:
@@ -113,24 +115,25 @@ def of_jax(convolve: Callable[[Array, Array, Layer], Array], loop: bool) -> Peer
 
         arrays = jax.device_put(tuple(inputs))
         return {
-            name: compiled_call(_looped(f) if loop else f, arrays)
+            name: compiled_call(_looped(f, steps) if steps else f, arrays)
             for name, f in zip(OPERATIONS, (forward, both), strict=True)
         }
 
     return peer
 
 
-def _looped(f: Callable[..., tuple[Array, ...]]) -> Callable[..., tuple[Array, ...]]:
+def _looped(f: Callable[..., tuple[Array, ...]], steps: int) -> Callable[..., tuple[Array, ...]]:
     """The last results of f, called again in each iteration of a loop."""
 
     def run(*arrays: Array) -> tuple[Array, ...]:
-        def step(last: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], None]:
-            # The barrier holds XLA from moving what does not change out of the loop.
-            given, _ = jax.lax.optimization_barrier((arrays, last))
-            return f(*given), None
+        def step(carry: tuple[Array, tuple], _: None) -> tuple[tuple[Array, tuple], None]:
+            # What passes a barrier with the count, which is used, is not moved out of the loop.
+            given, count = jax.lax.optimization_barrier((arrays, carry[0]))
+            return (count + 1, jax.lax.optimization_barrier(f(*given))), None
 
         first = jax.tree.map(jnp.zeros_like, jax.eval_shape(f, *arrays))
-        return jax.lax.scan(step, first, length=_STEPS)[0]
+        count, last = jax.lax.scan(step, (jnp.zeros(()), first), length=steps)[0]
+        return jax.lax.optimization_barrier((last, count))[0]
 
     return run
 
@@ -186,10 +189,10 @@ def _padding(layer: Layer) -> tuple[int, int]:
 def peers() -> dict[str, Peer]:
     """Whoever is here, ours first."""
     found = {
-        "ours": of_jax(_ours, loop=False),
-        "ours in a loop": of_jax(_ours, loop=True),
-        "lax": of_jax(_lax, loop=False),
-        "lax in a loop": of_jax(_lax, loop=True),
+        "ours": of_jax(_ours),
+        "ours in a loop": of_jax(_ours, _STEPS),
+        "lax": of_jax(_lax),
+        "lax in a loop": of_jax(_lax, _SLOW_STEPS),
     }
     try:
         import torch
@@ -215,7 +218,7 @@ def _of_layer(layer: Layer, found: dict[str, Peer]) -> list[Timing]:
         calls = {name: made[operation][0] for name, made in ready.items()}
         apart = differences(calls, f"{operation} of {layer}", _TOLERANCE)
         for name, seconds in in_turn(calls, _TURN).items():
-            each = 1e3 * seconds / (_STEPS if name.endswith(" in a loop") else 1)
+            each = 1e3 * seconds / _ITERATIONS.get(name, 1)
             compiled = ready[name][operation][1]
             rows.append(Timing(str(layer), operation, name, each, None, compiled, apart[name]))
     return rows

@@ -44,6 +44,12 @@ def reach(geometry: Geometry, tile: int) -> int:
     return (tile - 1) * geometry.strides[1] + geometry.kernel[1]
 
 
+def patch_numbers(geometry: Geometry, tile: int) -> int:
+    """How many numbers the patches of one channel of one image hold."""
+    (h, w), kh = geometry.out, geometry.kernel[0]
+    return h * -(-w // tile) * kh * reach(geometry, tile)
+
+
 def _blocks(geometry: Geometry, tile: int) -> Iterator[tuple[int, int]]:
     """Cut what a tile depends on into blocks of the columns from a tile to the next.
 
