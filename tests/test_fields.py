@@ -61,8 +61,9 @@ def refusal(system: str, name: str, value: Any) -> str:
 
 @pytest.mark.parametrize("row", ANY_SYSTEM, ids=lambda row: row[1])
 def test_sign_and_size_are_refused_by_the_fields_name(row: tuple):
-    system, name, kind, _ = row
-    wrong = [-1, 2**31, 2**63, 10**40] if kind is not float else [-1.0, 1e39, float("nan")]
+    system, name, kind, rule = row
+    below = min(-1.0, (rule.least or 0.0) - 1)  # a level may be negative
+    wrong = [-1, 2**31, 2**63, 10**40] if kind is not float else [below, 1e39, float("nan")]
     for value in wrong:
         message = refusal(system, name, (value,) if kind is tuple else value)
         assert message.startswith(f"{name} must"), message

@@ -76,7 +76,7 @@ class Transformers:
     parallel: int = field("how many see the image, side by side", least=1, most=16)
     size: int | None = field("side of what each reads, pixels; None: the canvas's", least=1)
     padding: str = field("how the image goes on outside", names=PADDINGS)
-    fill: float = field("constant padding: the level there")
+    fill: float = field("constant padding: the level there", least=-1000)
     zoom: float = field("scale that the transforms start at; below 1 they see a part", above=0)
     bound: float = field(
         "how far each number of a transform may go from the identity's; 0: as far as it likes",
@@ -104,7 +104,7 @@ class Nets:
         "units of the layers before its transform", least=1, empty=True
     )
     localisation_shrink: int = field("side of the blocks averaged before it looks", least=1)
-    mean: float = field("level that is subtracted from the pixels; 0: none")
+    mean: float = field("level that is subtracted from the pixels; 0: none", least=0)
     deviation: float = field("number that pixels are then divided by; 1: none", above=0)
     filters: tuple[int, ...] = field("of the classifier's convolutions", least=1, empty=True)
     kernels: tuple[int, ...] = field("sides of its kernels, pixels", least=1, empty=True)
