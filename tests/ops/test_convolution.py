@@ -274,3 +274,21 @@ def test_misuse_is_named(name: str):
     wrong, message = MISUSE[name]
     with pytest.raises((ValueError, TypeError), match=rf"\A{message}\Z"):
         wrong()
+
+
+@pytest.mark.parametrize("batch", [53, 96])  # the first leaves a part to fill
+def test_a_large_batch_is_cut_in_parts(batch: int):
+    x, kernel = numbers(batch, 40, 40, 3), numbers(3, 3, 3, 8)
+
+    def both(x, kernel):
+        out, pull = jax.vjp(partial(ops.conv, strides=2), x, kernel)
+        return pull(jnp.cos(out))
+
+    run = jax.jit(both)
+    assert " while(" in run.lower(x, kernel).compile().as_text()
+    geometry = make_geometry(x.shape, kernel.shape, 2, "SAME", 1)
+    cotangent = jnp.cos(plain.forward(x, kernel, geometry))
+    of_x, of_kernel = run(x, kernel)
+    np.testing.assert_allclose(of_x, plain.to_input(cotangent, kernel, geometry), atol=1e-4)
+    expected = plain.to_kernel(x, cotangent, geometry)
+    np.testing.assert_allclose(of_kernel, expected, atol=1e-4 * float(jnp.abs(expected).max()))

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 from attn_jax.ops.convolution import banded
 from attn_jax.ops.convolution.geometry import Geometry, Pair
 
-# The time to copy a number of a patch, over that of a multiplication of the product: to_input adds
-# up what the others must gather, to_kernel gathers parts that stay in a cache.
-_COPY = {"forward": 96, "to_input": 32, "to_kernel": 16}
+# The time to copy a number of a patch, or to add it up again, over that of a multiplication.
+_COPY = {"forward": 96, "to_input": 64, "to_kernel": 16}
 _TILES = (1, 2, 4, 8)
 _DEEP = 32  # numbers of a window, or channels: XLA's convolutions are narrow products below it
 

@@ -62,9 +62,12 @@ def _jet(f: Callable, primals, series, **params):
     return jet.jet(functools.partial(f, **params), primals, series, factorial_scaled=False)
 
 
-def _on_cpu(alone: Callable, shared: Callable) -> Callable:
-    """Lower in another way where XLA is to share the work among devices."""
-    by_one, by_all = (mlir.lower_fun(f, multiple_results=False) for f in (alone, shared))
+def _on_cpu(f: Callable, shape: Callable) -> Callable:
+    """Lower for a CPU; the batch is not cut in parts where it may be split over devices."""
+    by_one, by_all = (
+        mlir.lower_fun(_filled(functools.partial(f, in_parts=parts), shape), multiple_results=False)
+        for parts in (True, False)
+    )
 
     def rule(ctx: mlir.LoweringRuleContext, *args, **params):
         devices = getattr(ctx.module_context.axis_context, "num_devices", 1)  # a shard_map's: 1
@@ -73,22 +76,21 @@ def _on_cpu(alone: Callable, shared: Callable) -> Callable:
     return rule
 
 
-def _primitive(name: str, shape: Callable, batcher: Callable, shared: Callable) -> Primitive:
+def _primitive(name: str, shape: Callable, batcher: Callable) -> Primitive:
     primitive = Primitive(f"attn_jax_conv_{name}")
     primitive.def_abstract_eval(functools.partial(_aval, shape))
     primitive.def_impl(jax.jit(primitive.bind, static_argnames="geometry"))
-    elsewhere, alone = (_filled(getattr(form, name), shape) for form in (plain, on_cpu))
+    elsewhere = _filled(getattr(plain, name), shape)
     mlir.register_lowering(primitive, mlir.lower_fun(elsewhere, multiple_results=False))
-    cpu = _on_cpu(alone, _filled(shared, shape))
-    mlir.register_lowering(primitive, cpu, platform="cpu")
+    mlir.register_lowering(primitive, _on_cpu(getattr(on_cpu, name), shape), platform="cpu")
     batching.primitive_batchers[primitive] = functools.partial(batcher, primitive.bind)
     jet.jet_rules[primitive] = functools.partial(_jet, elsewhere)
     return primitive
 
 
-forward_p = _primitive("forward", _forward_shape, batches.forward, on_cpu.forward)
-to_input_p = _primitive("to_input", _to_input_shape, batches.to_input, on_cpu.to_input)
-to_kernel_p = _primitive("to_kernel", _to_kernel_shape, batches.to_kernel, on_cpu.to_kernel_at_once)
+forward_p = _primitive("forward", _forward_shape, batches.forward)
+to_input_p = _primitive("to_input", _to_input_shape, batches.to_input)
+to_kernel_p = _primitive("to_kernel", _to_kernel_shape, batches.to_kernel)
 
 # Of each, the transposes by its first argument and by its second.
 ad.defbilinear(
