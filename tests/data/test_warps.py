@@ -16,6 +16,8 @@ from attn_jax.data import bent, from_uint8, projected, rotated, rotated_scaled_t
 from attn_jax.data.fixed_point import divided, normal_steps, sample_levels, uniform_steps
 from attn_jax.data.homographies import projective_places, square_to_quad
 
+pytestmark = pytest.mark.slow  # test_distortions.py looks at the same in seconds
+
 STEPS = 4096
 N = 28
 DIGIT = np.rint(

@@ -42,6 +42,8 @@ ALL = [(name, word) for name in CONFIGS for word in WORDS.get(name, [""])]
 TRAINED = [(name, "") for name in CONFIGS if name not in ("taxonomy", "stn_trainability")]
 TRAINED += [("taxonomy", word) for word in WORDS["taxonomy"] if word]
 TRAINED += [("stn_mnist", word) for word in ("fcn,E", "st_cnn,control_points,TC")]
+LONG = {("stn_3d", ""), ("stn_addition", ""), ("stn_mnist", "st_cnn,control_points,TC")}
+TRAINED = [pytest.param(*one, marks=[pytest.mark.slow] if one in LONG else []) for one in TRAINED]
 
 
 @pytest.mark.parametrize(("name", "word"), TRAINED)
