@@ -93,6 +93,6 @@ def test_the_new_system_trains_resumes_is_reported_evaluated_and_asked(
 def test_its_fields_are_told(copy: Path, jax_cache: Path):
     done = ran(copy, jax_cache, "experiments.train", f"--config=configs/{NAME}.py", "--helpconfig")
     assert re.search(
-        r"^data.pieces +4 +cluttered: how many pieces of .*  \(at least 0\)$", done.stdout, re.M
+        r"^data.pieces +4 +clutter: how many pieces of .*  \(at least 0\)$", done.stdout, re.M
     )
     assert "mechanism" not in done.stdout
