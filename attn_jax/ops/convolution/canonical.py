@@ -1,7 +1,7 @@
 """The convolution and its gradients as convolutions in the one form that XLA's CPU is fast at.
 
 That form is NHWC images, HWIO kernels, NHWC results. XLA turns others into it, but not inside the
-body of a loop: there the gradients of a `lax.conv` become naive loops of 15 to 38 times the time.
+body of a loop: there the gradients of a `lax.conv` become naive loops.
 Here the transposes, reversals and zeros between pixels are arrays of their own.
 """
 
