@@ -22,7 +22,7 @@ class Failure(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """What a command does about each cell of a grid.
+    """A command's part in training each cell of a grid.
 
     Attributes:
       passed: called before a cell begins; why it is not trained now, or "" to train it.

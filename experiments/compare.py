@@ -68,7 +68,7 @@ class Grid(NamedTuple):
         return outcome(folder, self.configs[folder], cell.figure)
 
     def report(self) -> "Report":
-        """What is known of the cells now."""
+        """The table with what is known of its cells now."""
         from attn_jax.studies.outcomes import CellFigures
         from attn_jax.studies.table_report import Report
 
@@ -134,7 +134,7 @@ def _read_grid(workdir: Path) -> Grid:
     return Grid(workdir, made_of, table, asked, seeds, lines, configs)
 
 
-# What may differ between the machines that fill one table: a run is not held to it either.
+# Fields that may differ between the machines that fill one table: a run is not held to it either.
 _FREE = ("data.path=", "log.")
 
 

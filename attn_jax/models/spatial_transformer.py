@@ -14,7 +14,7 @@ from attn_jax.modules import Classifier, SpatialTransformer
 
 
 class Transformed(NamedTuple):
-    """What a spatial transformer network makes of a batch.
+    """Answers of a spatial transformer network to a batch, and where it read.
 
     Attributes:
       logits: [B, classes].

@@ -44,18 +44,9 @@ class Conv(nn.Module):
         sides, groups = make_pair("kernel_size", self.kernel_size), self.feature_group_count
         shape = (*sides, x.shape[-1] // groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        bias = (
-            self.param("bias", self.bias_init, (self.features,), jnp.float32)
-            if self.use_bias
-            else None
-        )
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         out = ops.conv(x, kernel, strides=self.strides, padding=self.padding, groups=groups)
-        return (
-            out
-            if bias is None
-            else out
-            + bias.reshape((1,) * (out.ndim - 1) + bias.shape).reshape(
-                (1,) * (out.ndim - 1) + (-1,)
-            )
-        )
+        return out if bias is None else out + bias.reshape((1,) * (out.ndim - 1) + (-1,))

@@ -131,7 +131,7 @@ def _leads_back(points: Array, layout: np.ndarray) -> Array:
 
 
 def _weights_at(points: Array, layout: np.ndarray) -> Float[Array, "K K"]:
-    """What each control point weighs in the spline's value at points_k."""
+    """The weight of each control point in the spline's value at points_k."""
     solution = jnp.asarray(_solution(tuple(map(tuple, layout.tolist()))), points.dtype)
     return jnp.matmul(_traced_basis(points, layout), solution, precision=Precision.HIGHEST)
 

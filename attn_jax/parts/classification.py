@@ -23,6 +23,7 @@ from attn_jax.parts.digits import (
     feed_digits,
     freeze_split,
     load_digits,
+    no_batch,
     resident,
 )
 from attn_jax.parts.learner import CreditedTrain, Query, Wiring, make_learner, params_alone
@@ -172,12 +173,8 @@ def classification(
 
 def _learner(settings: ClassifierSettings, wiring: Wiring, data: DigitData | None) -> Learner:
     """The learner; without data it makes parameters only."""
-    batch = compose_batch(data) if data else _no_batch
+    batch = compose_batch(data) if data else no_batch
     return make_learner(wiring, settings.train, objective, batch, last_answer)
-
-
-def _no_batch(*_: Any) -> DigitBatch:
-    raise ValueError("a model without its data has no batches")
 
 
 def last_answer(batch: DigitBatch) -> Query:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from attn_jax import modules
+from attn_jax.errors import UserError
 from attn_jax.fields import field, section
 from attn_jax.ops.implementation import best_implementation
 
@@ -58,11 +59,13 @@ class Sampling(Dtype):
     def check_sampler(self) -> None:
         """Refuse to train where the run's sampler is not: the other's sums are rounded otherwise.
 
+        It may still be measured and asked, through XLA.
+
         Raises:
-          ValueError: in one line.
+          UserError: in one line.
         """
         if self.sampler == "native" and best_implementation() != "native":
-            raise ValueError(
+            raise UserError(
                 "compute.sampler is native, which this machine cannot build; a new run may have "
                 "compute.sampler=xla"
             )

@@ -294,6 +294,11 @@ def compose_batch(data: DigitData) -> Callable[[PyTree, PyTree, Key], DigitBatch
     return of_stream if isinstance(data.source, StreamedSource) else of_resident
 
 
+def no_batch(*_: Any) -> DigitBatch:
+    """Refuse to make a batch: the learner of a model without its data makes parameters only."""
+    raise ValueError("a model without its data has no batches")
+
+
 def example_keys(key: Key, ids: Array) -> Key:
     """One key an example, folded from its id."""
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(ids)

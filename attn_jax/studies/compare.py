@@ -103,7 +103,7 @@ def compare(
 def comparable(
     report: Report, rows: Collection[str], workdir: Path
 ) -> tuple[list[Cell], dict[str, list[str]]]:
-    """What `compare` takes, of rows of a table all of whose runs are finished.
+    """The arguments of `compare`, of rows of a table all of whose runs are finished.
 
     Args:
       report: the table; its rows are mechanisms, its columns policies.
@@ -201,7 +201,7 @@ def _reading(loaded: LoadedRun) -> dict[str, int]:
 
 
 def paired_table(plain: Mapping[str, Any]) -> tuple[str, viz.Table]:
-    """What `compare` found, for a reader: a note, and a table with errors in percent."""
+    """The findings of `compare` for a reader: a note, and a table with errors in percent."""
     rows, count = plain["rows"], plain["composites"]
     seeds = len(rows[0]["by_seed"])
     header = (

@@ -72,7 +72,7 @@ def write(
 
 
 def still_true(plain: Any, report: Report, workdir: Path) -> dict[str, Any]:
-    """What was found on the same images, if the runs are still those; {} otherwise."""
+    """The findings on the same images, if the runs are still those; {} otherwise."""
     of = plain.get("of") if isinstance(plain, dict) else None
     return plain if of and of.items() <= digests(report, workdir).items() else {}
 

@@ -56,7 +56,7 @@ class Report(NamedTuple):
     paired: Paired | None = None
 
     def plain(self) -> dict[str, Any]:
-        """What is shown, as plain data; figures as fractions."""
+        """The table as plain data; figures as fractions."""
         cells = [self._plain_cell(cell) for cell in self.cells.values()]
         return {"title": self.table.title, "seeds": [*map(int, self.seeds)], "cells": cells}
 
@@ -96,7 +96,7 @@ class Report(NamedTuple):
         return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
     def page(self) -> str:
-        """The same as one HTML page, with pictures."""
+        """The table as one HTML page, with pictures."""
         finished = sum(len(cell.values) for cell in self.cells.values())
         total = sum(len(cell.outcomes) for cell in self.cells.values())
         summary = [("runs finished", f"{finished} of {total}"), ("seeds", ", ".join(self.seeds))]

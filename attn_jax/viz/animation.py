@@ -1,6 +1,5 @@
 """One rollout as an animation: where it looks, what it has seen, and its class probabilities."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from attn_jax.errors import check_installed
 from attn_jax.viz import draw
 from attn_jax.viz.checks import check_shapes, check_sizes
+from attn_jax.viz.gif import frame, write_gif
 from attn_jax.viz.paths import draw_path
 
 UNSEEN = (0.20, 0.25, 0.36)  # blue, so that an unseen pixel is not taken for a dark one
@@ -70,8 +70,8 @@ def rollout_gif(
         if shown:
             title += _bars(figure, bars, probabilities[t, shown], names, shown.index(label))
         draw.write(figure, 0.15, 0.12, title, fontsize=12, fontweight="bold")
-        frames.append(_pixels(figure))
-    return _gif(frames)
+        frames.append(frame(figure, _DPI))
+    return write_gif(frames, [_FRAME_MS] * (len(frames) - 1) + [_LAST_MS])
 
 
 def seen(image: np.ndarray, centres: np.ndarray, size: float) -> np.ndarray:
@@ -137,34 +137,3 @@ def _bars(figure, left: float, probabilities: np.ndarray, names: list[str], true
     axes.tick_params(length=0)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     return f":  reads {names[read]} ({100 * probabilities[read]:.0f} %), true {names[true]}"
-
-
-def _pixels(figure):
-    """Draw a figure into a PIL image."""
-    from PIL import Image
-
-    figure.set_dpi(_DPI)
-    figure.canvas.draw()
-    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-
-
-def _gif(frames) -> bytes:
-    """Write frames with one palette: the file is smaller and colours do not flicker."""
-    from PIL import Image
-
-    tall = Image.fromarray(np.concatenate([np.asarray(frame) for frame in frames]))
-    counted = tall.quantize(96, method=Image.Quantize.MEDIANCUT).getpalette()[: 96 * 3]
-    colours = np.reshape(counted, (-1, 3))
-    # Median cut has no pure white and tints greys, so greys are replaced by even steps from black
-    # to white.
-    colours = colours[np.ptp(colours, axis=1) > 12]
-    greys = np.linspace(0, 255, 32).round().astype(int)[:, None].repeat(3, axis=1)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(np.concatenate([greys, colours]).ravel().tolist())
-    first, *others = (f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames)
-    durations = [_FRAME_MS] * len(others) + [_LAST_MS]
-    buffer = io.BytesIO()
-    first.save(
-        buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, disposal=1
-    )
-    return buffer.getvalue()

@@ -6,7 +6,7 @@ import numpy as np
 
 from attn_jax.viz import draw
 
-# Of the picture around an image, in image sides; the least leaves room for a dot at a corner.
+# The picture around an image, in image sides; the least leaves room for a dot at a corner.
 _NARROWEST, _WIDEST = 1.1, 1.6
 # Colours of Okabe and Ito that are legible on black; a dark rim keeps them legible on white.
 _COLOURS, _RIM = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#d55e00"), "#15181c"

@@ -127,7 +127,7 @@ def _looped(f: Callable[..., tuple[Array, ...]], steps: int) -> Callable[..., tu
 
     def run(*arrays: Array) -> tuple[Array, ...]:
         def step(carry: tuple[Array, tuple], _: None) -> tuple[tuple[Array, tuple], None]:
-            # What passes a barrier with the count, which is used, is not moved out of the loop.
+            # A value that passes a barrier with the count, which is used, stays inside the loop.
             given, count = jax.lax.optimization_barrier((arrays, carry[0]))
             return (count + 1, jax.lax.optimization_barrier(f(*given))), None
 

@@ -14,23 +14,12 @@ from attn_jax import estimators, ops
 from attn_jax.modules import Attend, Memory, SpatialTransformer, Warp
 from attn_jax.ops import transforms
 from tests.filled import filled
+from tests.transform_families import FAMILIES as PLAIN
 
 # The programs are small: compiling them is what takes time.
 _jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
-FAMILIES = {
-    "translation": transforms.translation(),
-    "isotropic": transforms.isotropic(),
-    "rotation": transforms.rotation(),
-    "similarity": transforms.similarity(),
-    "axis_aligned": transforms.axis_aligned(),
-    "full_affine": transforms.full_affine(),
-    "projective": transforms.projective(),
-    "corners": transforms.corners(),
-    "control_points": transforms.control_points(),
-    "affine_3d": transforms.affine_3d(),
-    "bounded": transforms.bounded(transforms.similarity(), [0.5, 1.0, 0.5, 0.5]),
-}
+FAMILIES = PLAIN | {"bounded": transforms.bounded(transforms.similarity(), [0.5, 1.0, 0.5, 0.5])}
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 # One of each tag and rank; by default the others are left to the contract above all.
 ONE_OF_EACH = {"rotation", "corners", "control_points", "affine_3d"}

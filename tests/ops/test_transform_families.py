@@ -16,22 +16,11 @@ from attn_jax import check_fit, estimators
 from attn_jax.ops import control_grid, grid_sample, transforms
 from attn_jax.ops.transforms import Transform, compose, inverse
 from tests.source_checks import refuses
+from tests.transform_families import FAMILIES
 
 # The programs are small: compiling them is what takes time.
 _jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
-FAMILIES = {
-    "translation": transforms.translation(),
-    "isotropic": transforms.isotropic(),
-    "rotation": transforms.rotation(),
-    "similarity": transforms.similarity(),
-    "axis_aligned": transforms.axis_aligned(),
-    "full_affine": transforms.full_affine(),
-    "projective": transforms.projective(),
-    "corners": transforms.corners(),
-    "control_points": transforms.control_points(),
-    "affine_3d": transforms.affine_3d(),
-}
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 BOUND = 0.2
 APPLIED = {name: _jit(family.apply) for name, family in FAMILIES.items()}

@@ -58,7 +58,7 @@ def test_figures_are_those_of_single_functions_over_a_batch_with_finite_gradient
 
 @families
 def test_a_determinant_is_that_of_the_local_jacobian_by_differences(family):
-    """Of theta anywhere, of a homography at the centre, of a spline the mean over the output."""
+    """Anywhere of theta, at the centre of a homography, the mean over the output of a spline."""
     with jax.enable_x64(True):
         where = family.apply(jnp.asarray(near(family, 1)[0], jnp.float64))
         n = 41 if family.rank == 2 else 5

@@ -68,7 +68,7 @@ def _extents(geometry: Geometry, tile: int) -> tuple[int, int, int]:
 
 
 def _gaps(geometry: Geometry, tile: int) -> tuple[tuple[int, int, int], ...]:
-    """What `lax.pad` adds to images; negative for what no tile depends on."""
+    """The padding of images for `lax.pad`; negative where no tile depends on a pixel."""
     _, rows, blocks = _extents(geometry, tile)
     (height, width), ((top, _), (left, _)) = geometry.size, geometry.padding
     columns = blocks * tile * geometry.strides[1]
@@ -88,7 +88,7 @@ def _tiled(cotangent: Array, geometry: Geometry, tile: int) -> Array:
 
 
 def _patches(x: Array, geometry: Geometry, tile: int) -> Array:
-    """What each tile depends on, [N h tiles, kh u C]."""
+    """The pixels that each tile depends on, [N h tiles, kh u C]."""
     tiles, rows, blocks = _extents(geometry, tile)
     batch, _, _, channels = x.shape
     x = _pad(x, *_gaps(geometry, tile)).reshape(batch, rows, blocks, -1)

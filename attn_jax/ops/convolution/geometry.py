@@ -9,7 +9,7 @@ Padding = str | Sequence[tuple[int, int]]
 
 
 class Geometry(NamedTuple):
-    """What is static about a convolution of images [N, H, W, C]; pairs are (rows, columns).
+    """The static numbers of a convolution of images [N, H, W, C]; pairs are (rows, columns).
 
     Attributes:
       size: (H, W) of the images.

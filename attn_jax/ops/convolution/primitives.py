@@ -92,7 +92,7 @@ forward_p = _primitive("forward", _forward_shape, batches.forward)
 to_input_p = _primitive("to_input", _to_input_shape, batches.to_input)
 to_kernel_p = _primitive("to_kernel", _to_kernel_shape, batches.to_kernel)
 
-# Of each, the transposes by its first argument and by its second.
+# The transposes of each, by its first argument and by its second.
 ad.defbilinear(
     forward_p,
     lambda g, _, kernel, **geometry: to_input_p.bind(g, kernel, **geometry),

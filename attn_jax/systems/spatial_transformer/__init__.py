@@ -14,7 +14,6 @@ from attn_jax.parts.digits import (
     Canvas,
     DigitData,
     feed_digits,
-    freeze_split,
     load_digits,
     resident,
 )
@@ -43,7 +42,6 @@ def prepare_other(settings: TransformerSections, facts: Mapping[str, Any]) -> Ex
 
 def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
     """The experiment on images that are there."""
-    settings.compute.check_sampler()
     network = wire(settings, data.canvas)
     measured = make_measure(settings, network, data)
 
@@ -55,9 +53,8 @@ def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
 
     def conclude(state: TrainState) -> Conclusion:
         params = state.evaluated
-        test = freeze_split(data, settings.data.seed, "test")[0]
         return page.conclusion(
-            settings, network, data.canvas, params, measured(params, "test"), test,
+            settings, network, data.canvas, params, measured(params, "test"),
             draw=settings.log.pictures,
         )  # fmt: skip
 
@@ -78,7 +75,7 @@ def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
 
 
 def warnings(settings: TransformerSections, row: Row) -> dict[str, str]:
-    """What is wrong with the transformers of a run, by kind."""
+    """Warnings about the transformers of a run, one line each, by kind."""
     mechanism, background = settings.mechanism, -settings.model.mean / settings.model.deviation
     found = symptoms(row)
     if mechanism.transform != NONE and mechanism.padding == "zeros" and background:

@@ -1,14 +1,12 @@
 """How the network learns: cross-entropy, and figures that tell how its transformers fare."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.losses import cross_entropy
 from attn_jax.models import Transformed
-from attn_jax.parts.digits import DigitBatch, DigitData, compose_batch
+from attn_jax.parts.digits import DigitBatch, DigitData, compose_batch, no_batch
 from attn_jax.systems.spatial_transformer.network import Network
 from attn_jax.systems.spatial_transformer.sections import TransformerSections
 from attn_jax.tasks import is_right, transform_figures
@@ -33,6 +31,7 @@ def make_learner(
         params: PyTree, batch: DigitBatch, key: Key, step: Array, carried: PyTree
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
         del key, step
+        settings.compute.check_sampler()
         out: Transformed = network.module.apply({"params": params}, batch.x)
         terms = {"cross_entropy": cross_entropy(out.logits, batch.labels).mean()}
         if network.transform is not None and penalty:
@@ -41,7 +40,7 @@ def make_learner(
         error = 1 - is_right(out.logits, batch.labels).mean()
         return value, (terms | {"error": error} | _figures(network, batch.x, out), carried)
 
-    batch = compose_batch(data) if data else _no_batch
+    batch = compose_batch(data) if data else no_batch
     rate = settings.mechanism.rate
     rates = {} if rate == 1 else dict.fromkeys(network.transformers, rate)
     return Learner(init, batch, loss, rates)
@@ -52,7 +51,3 @@ def _figures(network: Network, x: Array, out: Transformed) -> dict[str, Array]:
         return {}
     stopped = jax.lax.stop_gradient((x, out.where, out.views))
     return transform_figures(network.transform, network.size, *stopped)
-
-
-def _no_batch(*_: Any) -> DigitBatch:
-    raise ValueError("a model without its data has no batches")

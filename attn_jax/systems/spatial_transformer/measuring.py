@@ -30,9 +30,16 @@ WAYS = {
 
 
 class Measured(NamedTuple):
-    """Answers to a split's images, by the way they were given."""
+    """Answers to a split's images, by the way they were given.
+
+    Attributes:
+      split: its name.
+      images: its frozen composites, with their labels.
+      answers: way -> answers.
+    """
 
     split: str
+    images: Images
     answers: Mapping[str, Answers]
 
     @property
@@ -69,16 +76,11 @@ def ways(settings: TransformerSections, network: Network) -> dict[str, Probabili
         return jax.nn.softmax(logits)
 
     found: dict[str, Probabilities] = {"": plain}
-    if settings.evaluate.shift and x_is_image(network):
+    if settings.evaluate.shift and network.rank == 2:
         found["shifted"] = shifted
     if network.transform is not None:
         found["unmoved"] = unmoved
     return found
-
-
-def x_is_image(network: Network) -> bool:
-    """Whether the network takes images, and not volumes."""
-    return len(network.dummy_input.shape) == 4
 
 
 def _shifts(x: Array, pixels: int) -> list[Array]:
@@ -107,13 +109,12 @@ def make_measure(settings: TransformerSections, network: Network, data: DigitDat
         return freeze_split(data, settings.data.seed, split)[0]
 
     def measure(params: PyTree, split: str, chosen: Sequence[str] | None = None) -> Measured:
-        images, labels = split_images(split)
-        answers = {}
+        frozen, answers = split_images(split), {}
         for way in of_way if chosen is None else chosen:
-            parts = batches(images, settings.evaluate.batch)
+            parts = batches(frozen.images, settings.evaluate.batch)
             given = [of_way[way](params, part) for part, _ in parts]
-            answers[way] = Answers(np.concatenate(given)[: len(images), None], labels)
-        return Measured(split, answers)
+            answers[way] = Answers(np.concatenate(given)[: len(frozen.labels), None], frozen.labels)
+        return Measured(split, frozen, answers)
 
     return measure
 

@@ -36,6 +36,11 @@ class Network(NamedTuple):
     dummy_input: jax.ShapeDtypeStruct
 
     @property
+    def rank(self) -> int:
+        """2 of images, 3 of volumes."""
+        return len(self.dummy_input.shape) - 2
+
+    @property
     def transformers(self) -> list[str]:
         """The names of the transformers' parameters."""
         return [f"transformers_{i}" for i in range(len(self.module.transformers))]

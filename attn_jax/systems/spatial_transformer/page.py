@@ -45,7 +45,6 @@ def conclusion(
     canvas: Canvas,
     params: PyTree,
     measured: Measured,
-    test: tuple[np.ndarray, np.ndarray],
     *,
     draw: bool,
 ) -> Conclusion:
@@ -57,7 +56,7 @@ def conclusion(
       canvas: what it knows of its images.
       params: its parameters.
       measured: on the test split.
-      test: that split's images and labels.
+      draw: whether pictures are made.
     """
     named = {WAYS[way]: one for way, one in measured.answers.items()}
     charts = [report.confusion(measured.answers[""], canvas, WAYS[""])] if draw else []
@@ -71,10 +70,11 @@ def conclusion(
     ]
     pictures = {"confusion.png": charts[0].data} if charts else {}
     if draw and network.transform is not None:
-        chosen = choose_examples(test[1])
-        seen = look(network, params, test[0][chosen])
+        images, labels = measured.images
+        chosen = choose_examples(labels)
+        seen = look(network, params, images[chosen])
         picture = viz.Picture(
-            draw_looks(seen, canvas.classes, test[1][chosen]),
+            draw_looks(seen, canvas.classes, labels[chosen]),
             "Test images with the outline of what each transformer reads, and what it reads.",
             "What each transformer reads of test images; the dot is its output's first corner.",
         )
