@@ -302,6 +302,22 @@ def test_the_block_blocks():
     assert "blocked: matplotlib" in blocked("import matplotlib").stderr
 
 
+def test_no_import_starts_the_backend():
+    """The processes of a run join before that, and their commands import first."""
+    code = """
+import importlib, pkgutil, sys, attn_jax
+from jax._src import xla_bridge
+for module in pkgutil.walk_packages(attn_jax.__path__, "attn_jax."):
+    importlib.import_module(module.name)
+    if xla_bridge.backends_are_initialized():
+        sys.exit(module.name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
 PUBLIC_MODULES = [name for name in PUBLIC if (ROOT / "attn_jax" / name).is_dir()]
 
 

@@ -35,7 +35,7 @@ UNKNOWN = {
     ),
     "mechanism.start": ("rando", r"random, center; got 'rando'; did you mean 'random'\?"),
     "mechanism.squash": ("tan", r"tanh, clip; got 'tan'; did you mean 'tanh'\?"),
-    "system": ("rom", r"ram, square, dates; got 'rom'; did you mean 'ram'\?"),
+    "system": ("rom", r"ram, square, .*got 'rom'; did you mean 'ram'\?"),
     "compute.dtype": ("float31", r"float32, bfloat16; got 'float31'; did you mean 'float32'\?"),
     "optimizer.name": ("adm", r"adam, adamw, sgd, rmsprop; got 'adm'; did you mean 'adam'\?"),
     "optimizer.schedule": ("cosin", r"constant, linear, cosine; got 'cosin'; .*'cosine'\?"),
@@ -45,7 +45,7 @@ UNKNOWN = {
         "npy",
         r"embedded, npz, tfds, folder, records; got 'npy'; .*'npz'\?",
     ),
-    "data.task": ("center", r"centered, translated, cluttered; got 'center'; .*'centered'\?"),
+    "data.task": ("center", r"centered, translated, cluttered, .*got 'center'; .*'centered'\?"),
 }
 
 

@@ -1,6 +1,6 @@
 """The sections of a config of spatial transformer networks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -32,16 +32,21 @@ class MakeFamily(Protocol):
     def __call__(self, zoom: float, /) -> Family: ...
 
 
-def _scaled(transform: Transform) -> MakeFamily:
+def _scaled(make_transform: Callable[[], Transform]) -> MakeFamily:
     """A family whose identity, times a number, is the vector of that zoom."""
-    return lambda zoom: Family(transform, zoom * np.asarray(transform.identity))
+
+    def make(zoom: float) -> Family:
+        transform = make_transform()
+        return Family(transform, zoom * np.asarray(transform.identity))
+
+    return make
 
 
-def _unscaled(name: str, transform: Transform) -> MakeFamily:
+def _unscaled(name: str, make_transform: Callable[[], Transform]) -> MakeFamily:
     def make(zoom: float) -> Family:
         if zoom != 1:
             raise ValueError(f"mechanism.zoom must be 1 for {name}; got {zoom:g}")
-        return Family(transform, np.asarray(transform.identity))
+        return _scaled(make_transform)(zoom)
 
     return make
 
@@ -50,18 +55,19 @@ def _shifted(zoom: float) -> Family:
     return Family(transforms.translation(zoom), np.zeros(2))
 
 
-# name -> (zoom) -> the family and its first vector
+# name -> (zoom) -> the family and its first vector; made when asked for, since the arrays of a
+# transform start JAX's backend, which processes must join first
 TRANSFORMS: Mapping[str, MakeFamily] = {
     "translation": _shifted,
-    "isotropic": _scaled(transforms.isotropic()),
-    "rotation": _unscaled("rotation", transforms.rotation()),
-    "similarity": _scaled(transforms.similarity()),
-    "axis_aligned": _scaled(transforms.axis_aligned()),
-    "affine": _scaled(transforms.full_affine()),
-    "projective": _scaled(transforms.projective()),
-    "corners": _unscaled("corners", transforms.corners()),
-    "control_points": _scaled(transforms.control_points()),
-    "affine_3d": _scaled(transforms.affine_3d()),
+    "isotropic": _scaled(transforms.isotropic),
+    "rotation": _unscaled("rotation", transforms.rotation),
+    "similarity": _scaled(transforms.similarity),
+    "axis_aligned": _scaled(transforms.axis_aligned),
+    "affine": _scaled(transforms.full_affine),
+    "projective": _scaled(transforms.projective),
+    "corners": _unscaled("corners", transforms.corners),
+    "control_points": _scaled(transforms.control_points),
+    "affine_3d": _scaled(transforms.affine_3d),
 }
 NONE = "none"
 
