@@ -133,6 +133,7 @@ def transformers() -> ConfigDict:
     mechanism = ConfigDict()
     mechanism.transform = "affine"
     mechanism.parallel = 1
+    mechanism.steps = 0
     mechanism.size = 28
     mechanism.padding = "zeros"
     mechanism.fill = 0.0

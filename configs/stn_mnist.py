@@ -87,6 +87,8 @@ def _full(config: ConfigDict) -> None:
 def cnn() -> ConfigDict:
     """Convolutions of 9x9 and 7x7, and a localisation network of two of 5x5."""
     model = ConfigDict()
+    model.core = "gru"
+    model.core_widths = (256,)
     model.localisation_filters = (20, 20)
     model.localisation_kernels = (5, 5)
     model.localisation_hidden = (20,)
@@ -102,6 +104,8 @@ def cnn() -> ConfigDict:
 def _fcn() -> ConfigDict:
     """Dense layers alone."""
     model = ConfigDict()
+    model.core = "gru"
+    model.core_widths = (256,)
     model.localisation_filters = ()
     model.localisation_kernels = ()
     model.localisation_hidden = (32, 32, 32)

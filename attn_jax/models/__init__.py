@@ -2,6 +2,7 @@
 
 from attn_jax.models.classifier import Outputs, RecurrentClassifier
 from attn_jax.models.recurrent_attention import GlimpseNet, ram
+from attn_jax.models.recurrent_spatial_transformer import RecurrentTransformerNetwork
 from attn_jax.models.sequence_to_sequence import Seq2Seq, seq2seq
 from attn_jax.models.spatial_transformer import SpatialTransformerNetwork, Transformed
 from attn_jax.models.square_of_mechanisms import square
@@ -10,6 +11,7 @@ __all__ = [
     "GlimpseNet",
     "Outputs",
     "RecurrentClassifier",
+    "RecurrentTransformerNetwork",
     "Seq2Seq",
     "SpatialTransformerNetwork",
     "Transformed",

@@ -17,8 +17,9 @@ class Transformed(NamedTuple):
     """Answers of a spatial transformer network to a batch, and where it read.
 
     Attributes:
-      logits: [B, classes].
-      where: of each transformer in parallel the transforms [B, ...] of its tag; () without one.
+      logits: [B, classes]; of several objects [B, T, classes].
+      where: of each transformer in parallel, or at each step, the transforms [B, ...] of its tag;
+        () without one.
       views: of each what it read, [B, h, w, C] or [B, d, h, w, C].
     """
 

@@ -18,7 +18,7 @@ class ConvNet(nn.Module):
 
     The planes of a volume [B, D, H, W, C] are channels of an image, D C in all. Each convolution is
     followed by ReLU and by max pooling over 2x2, which is left out where the map is one pixel high
-    or wide. The last map is flattened.
+    or wide. The last map is flattened; dense layers alone take features [B, ...] as well.
 
     Attributes:
       filters: the width of each convolution; () for dense layers alone.

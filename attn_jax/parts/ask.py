@@ -1,6 +1,7 @@
 """Asking a classifier about the user's own pictures."""
 
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -109,14 +110,15 @@ def read_pictures(
 
 def read_each(
     canvas: Canvas,
-    answer: Callable[[np.ndarray], Float[np.ndarray, "M K"]],
+    answer: Callable[[np.ndarray], Float[np.ndarray, "M *T K"]],
     paths: Sequence[str],
 ) -> tuple[list[Reading], np.ndarray]:
     """A reading of each picture, and the first pictures that could be read, to be drawn.
 
     Args:
       canvas: what the model knows of its images.
-      answer: an image uint8 [H, W, C] -> probabilities of each rollout, [M, classes].
+      answer: an image uint8 [H, W, C] -> probabilities of each rollout, [M, classes]; of several
+        objects, [M, T, classes].
       paths: of the pictures.
     """
     readings, images = [], []
@@ -159,9 +161,27 @@ def _number(image: np.ndarray) -> np.int32:
     return np.frombuffer(state.digest(), "<i4")[0]
 
 
-def _reading(path: str, p: Float[np.ndarray, "M K"], classes: Sequence[str], note: str) -> Reading:
-    """The likeliest classes, by the average over rollouts."""
+def _reading(
+    path: str, p: Float[np.ndarray, "M *T K"], classes: Sequence[str], note: str
+) -> Reading:
+    """The likeliest classes, by the average over rollouts; of several objects, sequences of them.
+
+    A sequence's objects are taken for independent, and each for one of its likeliest classes.
+    """
+    if p.ndim == 3:
+        p, classes = _of_sequences(p, classes)
     mean = p.mean(0)
     order = np.argsort(-mean, kind="stable")
     ranked = {classes[c]: float(mean[c]) for c in order}
     return Reading(path, ranked, float(p[:, order[0]].std()), len(p), note)
+
+
+def _of_sequences(
+    p: Float[np.ndarray, "M T K"], classes: Sequence[str]
+) -> tuple[Float[np.ndarray, "M S"], list[str]]:
+    """The probabilities of the sequences of each object's likeliest classes, and their names."""
+    best = np.argsort(-p.mean(0), axis=-1, kind="stable")[:, :_RANKED]
+    chosen = list(itertools.product(*best))
+    steps = range(p.shape[1])
+    of_each = np.stack([p[:, steps, list(one)].prod(-1) for one in chosen], -1)
+    return of_each, [" ".join(classes[c] for c in one) for one in chosen]

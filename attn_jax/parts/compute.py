@@ -84,7 +84,7 @@ class CoreModel:
     core: str = field("kind of the core's cells", names=modules.CORES)
     core_widths: tuple[int, ...] = field("units of the core's cells, a stack if several", least=1)
 
-    def cells(self, compute: Compute) -> tuple[nn.RNNCellBase, ...]:
+    def cells(self, compute: Dtype) -> tuple[nn.RNNCellBase, ...]:
         """The core's cells."""
         make = modules.CORES[self.core]
         return tuple(make(width, compute.jax_dtype) for width in self.core_widths)

@@ -43,6 +43,7 @@ def prepare_other(settings: TransformerSections, facts: Mapping[str, Any]) -> Ex
 def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
     """The experiment on images that are there."""
     network = wire(settings, data.canvas)
+    _check_answers(settings, data)
     measured = make_measure(settings, network, data)
 
     def validate(state: TrainState) -> Row:
@@ -72,6 +73,20 @@ def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
         conclude=conclude,
         watch=partial(warnings, settings),
     )
+
+
+def _check_answers(settings: TransformerSections, data: DigitData) -> None:
+    """Refuse a network with another number of answers than the task has labels."""
+    key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
+    label = jax.ShapeDtypeStruct((1,), np.int32)
+    asked = jax.eval_shape(data.label, key, label, label).shape[1:]
+    steps = settings.mechanism.steps
+    if asked != ((steps,) if steps else ()):
+        number = str(asked[0]) if asked else "one"
+        raise ValueError(
+            f"data.task={settings.data.task} asks for {number} answer(s) to an image; "
+            f"mechanism.steps is {steps}"
+        )
 
 
 def warnings(settings: TransformerSections, row: Row) -> dict[str, str]:
@@ -110,10 +125,11 @@ def ask(
 
     @jax.jit
     def probabilities(x: Array) -> Array:
-        return jax.nn.softmax(network.module.apply(variables, x).logits)
+        logits = network.module.apply(variables, x).logits
+        return jax.nn.softmax(logits if logits.ndim == 3 else logits[:, None])[0]
 
     def answer(image: np.ndarray) -> np.ndarray:
-        return np.asarray(probabilities(from_uint8(image)[None]))
+        return np.asarray(probabilities(from_uint8(image)[None]))[None]
 
     readings, shown = read_each(canvas, answer, paths)
     if not len(shown) or network.transform is None:

@@ -42,7 +42,7 @@ def make_learner(
 
     batch = compose_batch(data) if data else no_batch
     rate = settings.mechanism.rate
-    rates = {} if rate == 1 else dict.fromkeys(network.transformers, rate)
+    rates = {} if rate == 1 else dict.fromkeys(network.moving, rate)
     return Learner(init, batch, loss, rates)
 
 

@@ -18,6 +18,7 @@ from attn_jax.parts.policies import Answers, batches
 from attn_jax.records import as_text
 from attn_jax.systems.spatial_transformer.network import Network
 from attn_jax.systems.spatial_transformer.sections import TransformerSections
+from attn_jax.tasks import wilson
 from attn_jax.training.experiment import Figures
 from attn_jax.types import PyTree
 
@@ -34,8 +35,8 @@ class Measured(NamedTuple):
 
     Attributes:
       split: its name.
-      images: its frozen composites, with their labels.
-      answers: way -> answers.
+      images: its frozen composites, with their labels [N], of several objects [N, T].
+      answers: way -> answers, of N objects or of N T.
     """
 
     split: str
@@ -44,19 +45,34 @@ class Measured(NamedTuple):
 
     @property
     def figures(self) -> Figures:
-        """Errors with their 95 % Wilson intervals, fractions."""
+        """Errors with their 95 % Wilson intervals, fractions; of several objects, of each of them.
+
+        An image of several objects is wrong if one of them is: "sequence_error" of the network.
+        """
         flat, lines = {}, []
-        for way, one in self.answers.items():
-            stem = f"{self.split}/error{way and '_' + way}"
-            error, low, high = one.error()
-            flat |= {stem: error, f"{stem}_low": low, f"{stem}_high": high}
+
+        def add(name: str, words: str, error: float, low: float, high: float) -> None:
+            stem = f"{self.split}/{name}"
+            flat.update({stem: error, f"{stem}_low": low, f"{stem}_high": high})
             bounds = f"[{100 * low:.2f}, {100 * high:.2f}]"
-            lines.append(f"{WAYS[way]:46} {as_text('error', error):>8}  {bounds}")
+            lines.append(f"{words:46} {as_text('error', error):>8}  {bounds}")
+
+        for way, one in self.answers.items():
+            add(f"error{way and '_' + way}", WAYS[way], *one.error())
+        if self.images.labels.ndim == 2:
+            add("sequence_error", "the network, all of an image's objects", *self.sequence_error)
         return Figures(lines, flat, next(iter(self.answers.values())).total)
 
+    @property
+    def sequence_error(self) -> tuple[float, float, float]:
+        """The fraction of images with a wrong object, and its interval."""
+        right = self.answers[""].given.reshape(self.images.labels.shape) == self.images.labels
+        wrong, total = int((~right.all(1)).sum()), len(right)
+        return wrong / total, *wilson(wrong, total)
 
-# (params, images in [0, 1] [B, ...]) -> probabilities [B, classes]
-Probabilities = Callable[[PyTree, Array], Float[Array, "B K"]]
+
+# (params, images in [0, 1] [B, ...]) -> probabilities [B, classes], of several objects [B, T, ...]
+Probabilities = Callable[[PyTree, Array], Float[Array, "B *T K"]]
 
 
 def ways(settings: TransformerSections, network: Network) -> dict[str, Probabilities]:
@@ -113,7 +129,8 @@ def make_measure(settings: TransformerSections, network: Network, data: DigitDat
         for way in of_way if chosen is None else chosen:
             parts = batches(frozen.images, settings.evaluate.batch)
             given = [of_way[way](params, part) for part, _ in parts]
-            answers[way] = Answers(np.concatenate(given)[: len(frozen.labels), None], frozen.labels)
+            classes = np.concatenate(given)[: len(frozen.labels)].reshape(-1, 1)
+            answers[way] = Answers(classes, frozen.labels.reshape(-1))
         return Measured(split, frozen, answers)
 
     return measure
@@ -122,7 +139,7 @@ def make_measure(settings: TransformerSections, network: Network, data: DigitDat
 def _compiled(
     settings: TransformerSections, probabilities: Probabilities
 ) -> Callable[[PyTree, np.ndarray], np.ndarray]:
-    """(params, images uint8 [B, ...]) -> classes [B]."""
+    """(params, images uint8 [B, ...]) -> classes [B], of several objects [B, T]."""
     what = f"measuring {settings.evaluate.batch} images (evaluate.batch)"
     answer = memory.within(what, jax.jit(lambda p, x: probabilities(p, from_uint8(x)).argmax(-1)))
     return lambda params, images: np.asarray(answer(params, images))
@@ -133,9 +150,10 @@ class Looks(NamedTuple):
 
     Attributes:
       images: [N, H, W, C].
-      grids: [N, P, h, w, 2], the places that each of P transformers read.
+      grids: [N, P, h, w, 2], the places that each of P transformers read, or that were read at each
+        of P steps.
       views: [N, P, h, w, C], what it read.
-      answers: [N], the likeliest classes.
+      answers: [N], the likeliest classes; of several objects [N, P].
     """
 
     images: np.ndarray

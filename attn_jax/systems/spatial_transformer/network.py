@@ -1,6 +1,7 @@
 """The network that a config describes."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.losses import identity_penalty
-from attn_jax.models import SpatialTransformerNetwork
-from attn_jax.modules import ConvNet, SpatialTransformer
+from attn_jax.models import RecurrentTransformerNetwork, SpatialTransformerNetwork
+from attn_jax.modules import ConvNet, Core, SpatialTransformer
 from attn_jax.ops.transforms import Transform
 from attn_jax.parts.digits import Canvas
 from attn_jax.systems.spatial_transformer.sections import (
@@ -25,12 +26,16 @@ class Network(NamedTuple):
 
     Attributes:
       module: the network.
+      layers: its transformers, in the order of what they read; one that reads again stands again.
+      moving: the names of the parameters that transforms come from.
       transform: the family of its transforms; None without one.
       size: of what each transformer reads, (h, w) or (d, h, w).
       dummy_input: the shape of an input [1, ...], to make parameters with.
     """
 
-    module: SpatialTransformerNetwork
+    module: SpatialTransformerNetwork | RecurrentTransformerNetwork
+    layers: tuple[SpatialTransformer, ...]
+    moving: tuple[str, ...]
     transform: Transform | None
     size: tuple[int, ...]
     dummy_input: jax.ShapeDtypeStruct
@@ -39,11 +44,6 @@ class Network(NamedTuple):
     def rank(self) -> int:
         """2 of images, 3 of volumes."""
         return len(self.dummy_input.shape) - 2
-
-    @property
-    def transformers(self) -> list[str]:
-        """The names of the transformers' parameters."""
-        return [f"transformers_{i}" for i in range(len(self.module.transformers))]
 
     def grids(self, where: Array) -> Array:
         """The places [B, *size, rank] that transforms [B, ...] read."""
@@ -54,7 +54,7 @@ class Network(NamedTuple):
     def unmoved(self, x: Array) -> list[Array]:
         """The views of inputs [B, ...] by transforms that have not learned."""
         x, views = self.module.normalised(x), []
-        for one in self.module.transformers:
+        for one in self.layers:
             where = one.transform.apply(jnp.asarray(one.start, jnp.float32))
             views.append(one.read(x, jnp.broadcast_to(where, (len(x), *where.shape))))
         return views
@@ -68,50 +68,99 @@ def wire(settings: TransformerSections, canvas: Canvas) -> Network:
     """The network for images of a canvas, checked to fit.
 
     Raises:
-      ValueError: for images of another rank than the transform's, or kernels that do not fit.
+      ValueError: for images of another rank than the transform's, kernels that do not fit, and
+        transforms one after the other that are none, volumes' or in parallel.
     """
-    mechanism, nets, dtype = settings.mechanism, settings.model, settings.compute.jax_dtype
+    mechanism, dtype = settings.mechanism, settings.compute.jax_dtype
+    _check_steps(settings)
     family, size = None, canvas.canvas[:-1]
-    transformers: tuple[SpatialTransformer, ...] = ()
     if mechanism.transform != NONE:
         family = TRANSFORMS[mechanism.transform](mechanism.zoom)
-        rank = family.transform.rank
-        if rank != len(size):
-            raise ValueError(
-                f"mechanism.transform={mechanism.transform} is for "
-                f"{'images' if rank == 2 else 'volumes'}; data.task={settings.data.task} gives "
-                f"{list(canvas.canvas)}"
-            )
-        size = size if mechanism.size is None else (mechanism.size,) * rank
-        # One at a time: each has parameters of its own.
-        transformers = tuple(
-            _transformer(settings, family, size) for _ in range(mechanism.parallel)
-        )
-    module = SpatialTransformerNetwork(
-        transformers=transformers,
-        features=ConvNet(nets.filters, nets.kernels, dtype=dtype),
-        num_classes=canvas.num_classes,
-        hidden=nets.hidden,
-        mean=nets.mean,
-        deviation=nets.deviation,
-        dtype=dtype,
-    )
+        _check_rank(settings, family, canvas)
+        size = size if mechanism.size is None else (mechanism.size,) * len(size)
+    nets = settings.model
+    common = {
+        "features": ConvNet(nets.filters, nets.kernels, dtype=dtype),
+        "num_classes": canvas.num_classes,
+        "hidden": nets.hidden,
+        "mean": nets.mean,
+        "deviation": nets.deviation,
+        "dtype": dtype,
+    }
+    if family is None:
+        module, layers, moving = SpatialTransformerNetwork((), **common), (), ()
+    else:
+        make = _recurrent if mechanism.steps else _parallel
+        module, layers, moving = make(settings, family, size, common)
     dummy = jax.ShapeDtypeStruct((1, *canvas.canvas), jnp.float32)
     jax.eval_shape(module.init, jax.random.key(0), dummy)  # kernels that do not fit are named here
-    return Network(module, family and family.transform, size, dummy)
+    return Network(module, layers, moving, family and family.transform, size, dummy)
 
 
-def _transformer(
-    settings: TransformerSections, family: Family, size: tuple[int, ...]
-) -> SpatialTransformer:
-    mechanism, nets = settings.mechanism, settings.model
-    localisation = ConvNet(
+def _check_steps(settings: TransformerSections) -> None:
+    mechanism = settings.mechanism
+    if mechanism.steps and mechanism.transform == NONE:
+        raise ValueError("mechanism.steps needs a mechanism.transform; got none")
+    if mechanism.steps and mechanism.parallel > 1:
+        raise ValueError(
+            f"mechanism.steps={mechanism.steps} needs mechanism.parallel of 1; got "
+            f"{mechanism.parallel}"
+        )
+
+
+def _check_rank(settings: TransformerSections, family: Family, canvas: Canvas) -> None:
+    rank = family.transform.rank
+    if rank != len(canvas.canvas) - 1:
+        raise ValueError(
+            f"mechanism.transform={settings.mechanism.transform} is for "
+            f"{'images' if rank == 2 else 'volumes'}; data.task={settings.data.task} gives "
+            f"{list(canvas.canvas)}"
+        )
+
+
+def _parallel(
+    settings: TransformerSections, family: Family, size: tuple[int, ...], common: dict[str, Any]
+) -> tuple[SpatialTransformerNetwork, tuple[SpatialTransformer, ...], tuple[str, ...]]:
+    """The network of transformers side by side, its layers, and their parameters' names."""
+    count = range(settings.mechanism.parallel)
+    # One at a time: each has parameters of its own.
+    layers = tuple(_transformer(settings, family, size, _localisation(settings)) for _ in count)
+    names = tuple(f"transformers_{i}" for i in count)
+    return SpatialTransformerNetwork(layers, **common), layers, names
+
+
+def _recurrent(
+    settings: TransformerSections, family: Family, size: tuple[int, ...], common: dict[str, Any]
+) -> tuple[RecurrentTransformerNetwork, tuple[SpatialTransformer, ...], tuple[str, ...]]:
+    """The network that reads one object after the other, its layers, their parameters' names."""
+    nets, dtype, steps = settings.model, settings.compute.jax_dtype, settings.mechanism.steps
+    of_state = ConvNet(hidden=nets.localisation_hidden, dtype=dtype)
+    transformer = _transformer(settings, family, size, of_state)
+    module = RecurrentTransformerNetwork(
+        localise=_localisation(settings, hidden=()),
+        core=Core(nets.cells(settings.compute)),
+        transformer=transformer,
+        num_steps=steps,
+        **common,
+    )
+    return module, (transformer,) * steps, ("localise", "core", "transformer")
+
+
+def _localisation(settings: TransformerSections, hidden: Sequence[int] | None = None) -> ConvNet:
+    nets = settings.model
+    return ConvNet(
         nets.localisation_filters,
         nets.localisation_kernels,
-        nets.localisation_hidden,
+        nets.localisation_hidden if hidden is None else hidden,
         nets.localisation_shrink,
         settings.compute.jax_dtype,
     )
+
+
+def _transformer(
+    settings: TransformerSections, family: Family, size: tuple[int, ...], localisation: ConvNet
+) -> SpatialTransformer:
+    mechanism = settings.mechanism
     return SpatialTransformer(
         localisation,
         family.transform,

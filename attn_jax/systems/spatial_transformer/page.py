@@ -36,6 +36,9 @@ def _describe(settings: TransformerSections) -> str:
         return f"{network}, no transformer"
     size = "" if mechanism.size is None else f" to {mechanism.size} pixels a side"
     many = f"{mechanism.parallel} {mechanism.transform} transformer(s)"
+    if mechanism.steps:
+        core = f"{nets.core} of {', '.join(map(str, nets.core_widths))} units"
+        many = f"{mechanism.steps} {mechanism.transform} transforms one after the other by a {core}"
     return f"{many}{size}, {mechanism.padding} padding, in front of {network}"
 
 
@@ -63,15 +66,15 @@ def conclusion(
     sections = [
         viz.Section(
             "How well it reads",
-            f"Errors on {measured.figures.count:,} test images, in percent. The control uses the "
-            "same weights.",
+            f"Errors on {measured.figures.count:,} test {_objects(measured)}, in percent. The "
+            "control uses the same weights.",
             [report.errors(named, "answers by"), *charts],
         )
     ]
     pictures = {"confusion.png": charts[0].data} if charts else {}
     if draw and network.transform is not None:
         images, labels = measured.images
-        chosen = choose_examples(labels)
+        chosen = choose_examples(labels if labels.ndim == 1 else labels[:, 0])
         seen = look(network, params, images[chosen])
         picture = viz.Picture(
             draw_looks(seen, canvas.classes, labels[chosen]),
@@ -84,17 +87,36 @@ def conclusion(
     return Conclusion(
         figures=measured.figures,
         title=f"Spatial transformer on {settings.data.task} {sides} images",
-        summary=[(name, as_text("error", one.error()[0])) for name, one in named.items()],
+        summary=[
+            *((name, as_text("error", one.error()[0])) for name, one in named.items()),
+            *_of_sequences(measured),
+        ],
         sections=sections,
         pictures=pictures,
     )
 
 
+def _objects(measured: Measured) -> str:
+    shape = measured.images.labels.shape
+    return "images" if len(shape) == 1 else f"objects, {shape[1]} of each image"
+
+
+def _of_sequences(measured: Measured) -> list[tuple[str, str]]:
+    if measured.images.labels.ndim == 1:
+        return []
+    return [("all objects of an image", as_text("error", measured.sequence_error[0]))]
+
+
 def draw_looks(seen: Looks, classes: Sequence[str], labels: np.ndarray | None = None) -> bytes:
-    """A PNG of where transformers read; with a verdict where the labels [N] are known."""
-    titles = [f"read {classes[c]}" for c in seen.answers]
+    """A PNG of where transformers read; with a verdict where the labels are known."""
+
+    def named(answer: np.ndarray) -> str:
+        return " ".join(classes[c] for c in np.atleast_1d(answer))
+
+    titles = [f"read {named(one)}" for one in seen.answers]
     if labels is not None:
-        pairs = zip(titles, seen.answers, labels, strict=True)
-        titles = [f"{'✓' if c == y else '✗'} true {classes[y]}, {title}" for title, c, y in pairs]
+        right = (seen.answers == labels).reshape(len(labels), -1).all(1)
+        triples = zip(right, labels, titles, strict=True)
+        titles = [f"{'✓' if ok else '✗'} true {named(y)}, {title}" for ok, y, title in triples]
     figure = viz.transformed(seen.images, seen.grids, seen.views, titles=titles)
     return viz.to_png(figure)

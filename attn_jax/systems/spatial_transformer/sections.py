@@ -10,7 +10,7 @@ from attn_jax.fields import field, section
 from attn_jax.ops import transforms
 from attn_jax.ops.padding import PADDINGS
 from attn_jax.ops.transforms import Transform
-from attn_jax.parts.compute import Sampling
+from attn_jax.parts.compute import CoreModel, Sampling
 from attn_jax.parts.digits import Digits
 from attn_jax.training.settings import Evaluate, Settings, Train
 
@@ -80,6 +80,12 @@ class Transformers:
         "family of the transforms; none: the classifier alone", names=(NONE, *TRANSFORMS)
     )
     parallel: int = field("how many see the image, side by side", least=1, most=16)
+    steps: int = field(
+        "transforms one after the other, by a recurrent core, each with an answer of its own; 0: "
+        "one answer, without a core",
+        least=0,
+        most=16,
+    )
     size: int | None = field("side of what each reads, pixels; None: the canvas's", least=1)
     padding: str = field("how the image goes on outside", names=PADDINGS)
     fill: float = field("constant padding: the level there", least=-1000)
@@ -101,13 +107,13 @@ class Transformers:
 
 
 @section
-class Nets:
-    """Widths of the localisation network and of the classifier."""
+class Nets(CoreModel):
+    """Widths of the localisation network, of the core if there is one, and of the classifier."""
 
     localisation_filters: tuple[int, ...] = field("of its convolutions", least=1, empty=True)
     localisation_kernels: tuple[int, ...] = field("sides of its kernels", least=1, empty=True)
     localisation_hidden: tuple[int, ...] = field(
-        "units of the layers before its transform", least=1, empty=True
+        "units of the layers before its transform, after the core", least=1, empty=True
     )
     localisation_shrink: int = field("side of the blocks averaged before it looks", least=1)
     mean: float = field("level that is subtracted from the pixels; 0: none", least=0)
