@@ -12,7 +12,7 @@ from attn_jax.systems import SYSTEMS
 from tests.tiny import config_of_file
 
 CONFIGS = {"ram": "ram_mnist", "square": "taxonomy", "dates": "seq2seq_dates"}
-CONFIGS |= {"spatial_transformer": "stn_mnist"}
+CONFIGS |= {"spatial_transformer": "stn_mnist", "colocalisation": "stn_colocalise"}
 
 
 def numbers(cls: type, path: str = "") -> Iterator[tuple[str, type, fields.Rule]]:

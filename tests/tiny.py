@@ -23,7 +23,7 @@ from attn_jax.training.experiment import Experiment
 from attn_jax.training.state import TrainState
 from attn_jax.training.update import fresh_state, make_update, many
 from attn_jax.training.writers import Progress
-from configs import stn_mnist, taxonomy
+from configs import stn_colocalise, stn_mnist, taxonomy
 from configs.ram_mnist import get_config
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +93,23 @@ def transformer_config(data: Path, words: str = "st_cnn,affine", **changed: Any)
         config.optimizer, config.data = small.optimizer, small.data
         config.train.update({name: small.train[name] for name in config.train})
         config.mechanism.update(size=8)
+        config.model.update(localisation_filters=(2,), localisation_kernels=(3,))
+        config.model.update(localisation_hidden=(4,), filters=(3,), kernels=(3,))
+        config.evaluate.update(every=4, batch=5)
+        config.log.update(small.log)
+        config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changed.items()})
+    return config
+
+
+def colocalisation_config(data: Path, **changed: Any) -> ConfigDict:
+    """The config of co-localisation, shrunk as the main one is."""
+    config, small = stn_colocalise.get_config(), small_config(data)
+    with config.unlocked():
+        config.optimizer = small.optimizer
+        config.data.update(source="npz", path=str(data), size=20, pieces=2, piece=3)
+        config.data.update(common=1, count=7)
+        config.train.update({name: small.train[name] for name in config.train})
+        config.mechanism.update(size=10, zoom=0.5, begin=2, shift=1)
         config.model.update(localisation_filters=(2,), localisation_kernels=(3,))
         config.model.update(localisation_hidden=(4,), filters=(3,), kernels=(3,))
         config.evaluate.update(every=4, batch=5)

@@ -5,7 +5,7 @@ from typing import Any
 
 from attn_jax import fields
 from attn_jax.errors import as_user_errors, pick
-from attn_jax.systems import dates, ram, spatial_transformer, square
+from attn_jax.systems import colocalisation, dates, ram, spatial_transformer, square
 from attn_jax.training.experiment import Experiment, System
 from attn_jax.training.settings import Settings
 
@@ -14,6 +14,7 @@ SYSTEMS: dict[str, System] = {
     "ram": ram.SYSTEM,
     "square": square.SYSTEM,
     "spatial_transformer": spatial_transformer.SYSTEM,
+    "colocalisation": colocalisation.SYSTEM,
     "dates": dates.SYSTEM,
 }
 

@@ -11,6 +11,7 @@ from attn_jax.tasks.classification import (
     rollouts,
 )
 from attn_jax.tasks.credit import Weights, credited
+from attn_jax.tasks.localisation import box_of, overlap
 from attn_jax.tasks.metrics import clustered, wilson
 from attn_jax.tasks.transduction import misaligned, sequence_objective, to_go
 from attn_jax.tasks.transformation import COLLAPSED, symptoms, transform_figures
@@ -20,12 +21,14 @@ __all__ = [
     "REWARDS",
     "Reward",
     "Weights",
+    "box_of",
     "clustered",
     "credited",
     "is_right",
     "log_likelihood",
     "misaligned",
     "objective",
+    "overlap",
     "probabilities",
     "probability_right",
     "rollouts",

@@ -26,6 +26,8 @@ WORDS = {
     ],
     "stn_addition": ["", "full"],
     "stn_3d": [""],
+    "stn_colocalise": ["", "translated,digit_7", "full"],
+    "rnn_spn": ["", "full"],
     "stn_trainability": [
         f"{case},{what}"
         for case in ("zoom_out", "blank_frame", "random_start", "fast_localisation")
@@ -42,7 +44,12 @@ ALL = [(name, word) for name in CONFIGS for word in WORDS.get(name, [""])]
 TRAINED = [(name, "") for name in CONFIGS if name not in ("taxonomy", "stn_trainability")]
 TRAINED += [("taxonomy", word) for word in WORDS["taxonomy"] if word]
 TRAINED += [("stn_mnist", word) for word in ("fcn,E", "st_cnn,control_points,TC")]
-LONG = {("stn_3d", ""), ("stn_addition", ""), ("stn_mnist", "st_cnn,control_points,TC")}
+LONG = {
+    ("stn_3d", ""),
+    ("stn_addition", ""),
+    ("rnn_spn", ""),
+    ("stn_mnist", "st_cnn,control_points,TC"),
+}
 TRAINED = [pytest.param(*one, marks=[pytest.mark.slow] if one in LONG else []) for one in TRAINED]
 
 

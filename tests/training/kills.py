@@ -28,6 +28,7 @@ from attn_jax.training.experiment import Conclusion, Experiment, Figures
 from attn_jax.training.state import TrainState
 from tests.systems.test_dates import dates_of
 from tests.tiny import (
+    colocalisation_config,
     compiled_once,
     kept,
     result,
@@ -49,6 +50,7 @@ def configs(data: Path) -> dict[str, ConfigDict]:
         "square": square_config(data, "location_hard", **often),
         "dates": dates_of(data, "hard", **often),
         "spatial_transformer": transformer_config(data, **often),
+        "colocalisation": colocalisation_config(data, **often),
     }
 
 

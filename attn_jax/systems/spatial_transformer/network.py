@@ -1,6 +1,6 @@
 """The network that a config describes."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -13,12 +13,8 @@ from attn_jax.models import RecurrentTransformerNetwork, SpatialTransformerNetwo
 from attn_jax.modules import ConvNet, Core, SpatialTransformer
 from attn_jax.ops.transforms import Transform
 from attn_jax.parts.digits import Canvas
-from attn_jax.systems.spatial_transformer.sections import (
-    NONE,
-    TRANSFORMS,
-    Family,
-    TransformerSections,
-)
+from attn_jax.parts.transformers import TRANSFORMS, Family
+from attn_jax.systems.spatial_transformer.sections import NONE, TransformerSections
 
 
 class Network(NamedTuple):
@@ -122,9 +118,10 @@ def _parallel(
     settings: TransformerSections, family: Family, size: tuple[int, ...], common: dict[str, Any]
 ) -> tuple[SpatialTransformerNetwork, tuple[SpatialTransformer, ...], tuple[str, ...]]:
     """The network of transformers side by side, its layers, and their parameters' names."""
+    nets, dtype = settings.model, settings.compute.jax_dtype
     count = range(settings.mechanism.parallel)
     # One at a time: each has parameters of its own.
-    layers = tuple(_transformer(settings, family, size, _localisation(settings)) for _ in count)
+    layers = tuple(_transformer(settings, family, size, nets.localisation(dtype)) for _ in count)
     names = tuple(f"transformers_{i}" for i in count)
     return SpatialTransformerNetwork(layers, **common), layers, names
 
@@ -137,24 +134,13 @@ def _recurrent(
     of_state = ConvNet(hidden=nets.localisation_hidden, dtype=dtype)
     transformer = _transformer(settings, family, size, of_state)
     module = RecurrentTransformerNetwork(
-        localise=_localisation(settings, hidden=()),
+        localise=replace(nets, localisation_hidden=()).localisation(dtype),
         core=Core(nets.cells(settings.compute)),
         transformer=transformer,
         num_steps=steps,
         **common,
     )
     return module, (transformer,) * steps, ("localise", "core", "transformer")
-
-
-def _localisation(settings: TransformerSections, hidden: Sequence[int] | None = None) -> ConvNet:
-    nets = settings.model
-    return ConvNet(
-        nets.localisation_filters,
-        nets.localisation_kernels,
-        nets.localisation_hidden if hidden is None else hidden,
-        nets.localisation_shrink,
-        settings.compute.jax_dtype,
-    )
 
 
 def _transformer(
