@@ -98,6 +98,7 @@ def cnn() -> ConfigDict:
     model.filters = (32, 64)
     model.kernels = (9, 7)
     model.hidden = ()
+    model.dropout = 0.0
     return model
 
 
@@ -115,6 +116,7 @@ def _fcn() -> ConfigDict:
     model.filters = ()
     model.kernels = ()
     model.hidden = (256, 256)
+    model.dropout = 0.0
     return model
 
 

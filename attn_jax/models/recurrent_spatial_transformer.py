@@ -30,7 +30,7 @@ class RecurrentTransformerNetwork(nn.Module):
       num_classes: of each answer.
       num_steps: T.
       hidden: widths of ReLU layers between features and classes.
-      mean, deviation: of `SpatialTransformerNetwork`.
+      mean, deviation, dropout: of `SpatialTransformerNetwork`.
       dtype: of the computation.
     """
 
@@ -43,10 +43,12 @@ class RecurrentTransformerNetwork(nn.Module):
     hidden: Sequence[int] = ()
     mean: float = 0.0
     deviation: float = 1.0
+    dropout: float = 0.0
     dtype: Any = None
 
     def setup(self) -> None:
         self.classify = Classifier(self.num_classes, self.hidden, self.dtype)
+        self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, x: Array) -> Transformed:
         """Read T times; logits are [B, T, classes], transforms and views those of each step."""
@@ -67,4 +69,5 @@ class RecurrentTransformerNetwork(nn.Module):
         """Logits [B, T, classes] of what is read at each step, [B, h, w, C]."""
         steps = jnp.stack(views, 1)
         h = self.features(steps.reshape(-1, *steps.shape[2:]))
-        return self.classify(h.reshape(*steps.shape[:2], -1))
+        kept = self.drop(h, deterministic=not self.has_rng("dropout"))
+        return self.classify(kept.reshape(*steps.shape[:2], -1))

@@ -43,6 +43,8 @@ class SpatialTransformerNetwork(nn.Module):
       hidden: widths of ReLU layers between features and classes.
       mean, deviation: pixels become (x - mean) / deviation before anything else; a black background
         is then -mean / deviation, which is what padding should say.
+      dropout: fraction of the features that is dropped where there is an rng "dropout", as in
+        training.
       dtype: of the computation.
     """
 
@@ -52,10 +54,12 @@ class SpatialTransformerNetwork(nn.Module):
     hidden: Sequence[int] = ()
     mean: float = 0.0
     deviation: float = 1.0
+    dropout: float = 0.0
     dtype: Any = None
 
     def setup(self) -> None:
         self.classify = Classifier(self.num_classes, self.hidden, self.dtype)
+        self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, x: Array) -> Transformed:
         """Transform, and classify what is seen."""
@@ -72,4 +76,5 @@ class SpatialTransformerNetwork(nn.Module):
         """Logits [B, classes] of what the transformers read."""
         seen = jnp.concatenate(views, -1)
         flat = seen.mean(1) if seen.ndim == 5 else seen
-        return self.classify(self.features(flat))
+        kept = self.drop(self.features(flat), deterministic=not self.has_rng("dropout"))
+        return self.classify(kept)

@@ -157,6 +157,15 @@ def test_pixels_are_normalised_before_anything_else(config: Callable[..., Config
     np.testing.assert_allclose(one.apply(variables, x).logits, expected.logits, rtol=1e-5)
 
 
+def test_features_are_dropped_in_training_alone(config: Callable[..., ConfigDict]):
+    dropped = config(model__dropout=0.9)
+    _, _, figures = updated(dropped, 1)
+    assert float(figures["loss"][0]) != float(updated(config(), 1)[2]["loss"][0])
+    _, experiment = prepared(dropped)
+    state = first_state(dropped)
+    assert experiment.validate(state) == prepared(config())[1].validate(state)
+
+
 def test_a_random_last_layer_gives_each_image_a_transform_of_its_own(
     config: Callable[..., ConfigDict],
 ):

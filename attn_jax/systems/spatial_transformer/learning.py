@@ -30,9 +30,9 @@ def make_learner(
     def loss(
         params: PyTree, batch: DigitBatch, key: Key, step: Array, carried: PyTree
     ) -> tuple[Array, tuple[dict[str, Array], PyTree]]:
-        del key, step
+        del step
         settings.compute.check_sampler()
-        out: Transformed = network.module.apply({"params": params}, batch.x)
+        out: Transformed = network.module.apply({"params": params}, batch.x, rngs={"dropout": key})
         terms = {"cross_entropy": cross_entropy(out.logits, batch.labels).mean()}
         if network.transform is not None and penalty:
             terms["penalty"] = penalty * sum(map(network.squared_distance, out.where))

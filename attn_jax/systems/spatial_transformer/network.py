@@ -81,6 +81,7 @@ def wire(settings: TransformerSections, canvas: Canvas) -> Network:
         "hidden": nets.hidden,
         "mean": nets.mean,
         "deviation": nets.deviation,
+        "dropout": nets.dropout,
         "dtype": dtype,
     }
     if family is None:

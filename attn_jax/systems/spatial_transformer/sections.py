@@ -53,6 +53,7 @@ class Nets(LocalisationNet, CoreModel):
     filters: tuple[int, ...] = field("of the classifier's convolutions", least=1, empty=True)
     kernels: tuple[int, ...] = field("sides of its kernels, pixels", least=1, empty=True)
     hidden: tuple[int, ...] = field("units of the layers before its answer", least=1, empty=True)
+    dropout: float = field("fraction of its features dropped while it trains", least=0, below=1)
 
 
 @section
