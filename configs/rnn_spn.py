@@ -38,11 +38,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.data.source = "tfds"
         config.train.steps = 20_000
         config.evaluate.every = 1000
-    return _shrink(config) if "tiny" in words else config
+    return stn_mnist.shrink(config) if "tiny" in words else config
 
-
-def _shrink(config: ConfigDict) -> ConfigDict:
-    stn_mnist.shrink(config)
-    config.model.localisation_filters = (2, 2, 2)
-    config.model.filters = (4, 4, 4)
-    return config

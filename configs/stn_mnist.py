@@ -78,8 +78,12 @@ def train(config: ConfigDict) -> None:
 
 
 def _full(config: ConfigDict) -> None:
-    """All of MNIST, forty times."""
+    """All of MNIST, forty times; convolutions of more layers, which generalise better."""
     config.data.source = "tfds"
+    if config.model.filters:
+        config.model.filters = (32, 64, 128)
+        config.model.kernels = (5, 5, 3)
+        config.model.dropout = 0.3
     config.train.steps = 17_200
     config.evaluate.every = 1000
 
@@ -127,8 +131,8 @@ def shrink(config: ConfigDict) -> ConfigDict:
     config.optimizer.warmup = 2
     model = config.model
     if model.filters:
-        model.localisation_filters = (2, 2)
-        model.filters = (4, 4)
+        model.localisation_filters = (2,) * len(model.localisation_filters)
+        model.filters = (4,) * len(model.filters)
     else:
         model.localisation_hidden = (4,)
         model.hidden = (8,)

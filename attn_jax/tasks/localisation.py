@@ -1,8 +1,12 @@
 """Boxes: the one that a transform reads, and how far two overlap."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float
+
+# (x0, y0, x1, y1), x0 <= x1 and y0 <= y1
+Boxes = Float[Array | np.ndarray, "*n 4"]
 
 
 def box_of(theta: Float[Array, "*n 2 3"]) -> Float[Array, "*n 4"]:
@@ -15,7 +19,7 @@ def box_of(theta: Float[Array, "*n 2 3"]) -> Float[Array, "*n 4"]:
     return jnp.concatenate([centre - half, centre + half], -1)
 
 
-def overlap(boxes: Float[Array, "*n 4"], others: Float[Array, "*n 4"]) -> Float[Array, "*n"]:
+def overlap(boxes: Boxes, others: Boxes) -> Float[Array, "*n"]:
     """Divide the area that two boxes share by the area that either covers; 0 of empty ones.
 
     It is known as intersection over union.
@@ -33,5 +37,5 @@ def overlap(boxes: Float[Array, "*n 4"], others: Float[Array, "*n 4"]) -> Float[
     return jnp.where(either > 0, shared / jnp.where(either > 0, either, 1), 0)
 
 
-def _area(boxes: Float[Array, "*n 4"]) -> Float[Array, "*n"]:
+def _area(boxes: Boxes) -> Float[Array | np.ndarray, "*n"]:
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)

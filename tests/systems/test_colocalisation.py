@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +13,18 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
+from attn_jax.data import from_uint8
 from attn_jax.errors import UserError
 from attn_jax.parts.digits import load_digits
 from attn_jax.runs.infer import infer
 from attn_jax.runs.load import load
 from attn_jax.systems.colocalisation.images import compose_searched
+from attn_jax.systems.colocalisation.learning import search_loss
 from attn_jax.systems.colocalisation.measuring import Found, figures_of
 from attn_jax.systems.colocalisation.sections import wire
 from attn_jax.tasks import overlap
-from tests.tiny import colocalisation_config, prepared, result, train, updated
+from attn_jax.training.update import fresh_state, make_update
+from tests.tiny import colocalisation_config, prepared, result, train
 
 
 @pytest.fixture(scope="session")
@@ -50,24 +54,33 @@ def test_the_searched_images_hold_the_class_inside_their_boxes(
         assert image.sum() == inside.sum()
 
 
-def changed_parts(config: ConfigDict, count: int) -> set[str]:
-    before, after, _ = updated(config, count)
-    alike = jax.tree.map(lambda a, b: bool((a == b).all()), before.params, after.params)
+def changed(before: Any, after: Any) -> set[str]:
+    """The parts whose parameters differ."""
+    alike = jax.tree.map(lambda a, b: bool((a == b).all()), before, after)
     return {part for part, one in alike.items() if not all(jax.tree.leaves(one))}
 
 
 def test_the_encoder_learns_first_and_alone(config: Callable[..., ConfigDict]):
-    plain = config(mechanism__begin=3)
-    assert changed_parts(plain, 3) == {"features", "classify"}
-    assert changed_parts(plain, 5) == {"features", "classify", "transformer"}
+    settings, experiment = prepared(config(mechanism__begin=3))
+    state = fresh_state(settings, experiment.learner)
+    first = state.params
+    update = jax.jit(make_update(settings, experiment.learner))
+    moved = []
+    for ids in experiment.feed(0, 5):
+        state, _ = update(state, experiment.resident, ids)
+        moved.append(changed(first, state.params))
+    alone = {"features", "classify"}
+    assert moved == [alone] * 3 + [alone | {"transformer"}] * 2
 
 
 def test_the_search_does_not_move_the_encoder(config: Callable[..., ConfigDict]):
-    """The encoder learns as if nothing were searched: its own figures are the same."""
-    searched = updated(config(mechanism__begin=0, optimizer__clip=0.0), 4)[2]
-    alone = updated(config(mechanism__begin=1000, optimizer__clip=0.0), 4)[2]
-    np.testing.assert_array_equal(searched["cross_entropy"], alone["cross_entropy"])
-    assert (np.asarray(searched["hinge"]) != np.asarray(alone["hinge"])).any()
+    settings, experiment = prepared(config())
+    network = wire(settings, load_digits(settings.data).canvas)
+    params = fresh_state(settings, experiment.learner).params
+    x, key = from_uint8(experiment.resident.searched), jax.random.key(0)
+    gradient = jax.jit(jax.grad(partial(search_loss, network, 1.0)))(params, x, key)
+    still = jax.tree.map(jnp.zeros_like, gradient)
+    assert changed(gradient, still) == {"transformer"}
 
 
 def test_random_parts_lie_inside_the_image(config: Callable[..., ConfigDict]):

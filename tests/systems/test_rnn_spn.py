@@ -31,6 +31,12 @@ SEQUENCE = {
     "model__core_widths": (5,),
     "model__localisation_hidden": (),
     "model__localisation_shrink": 4,
+    # Dense layers compile quickly.
+    "model__localisation_filters": (),
+    "model__localisation_kernels": (),
+    "model__filters": (),
+    "model__kernels": (),
+    "model__hidden": (4,),
     "evaluate__shift": 0,
 }
 
@@ -89,6 +95,7 @@ def test_an_image_is_wrong_if_one_of_its_objects_is():
     assert flat["test/sequence_error"] == pytest.approx(2 / 3)
 
 
+@pytest.mark.slow
 def test_a_picture_is_read_as_a_sequence(run: Path, tmp_path: Path):
     picture = tmp_path / "one.png"
     levels = np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8)

@@ -37,6 +37,10 @@ def prepare(settings: ColocalisationSections) -> Experiment:
     data = load_digits(settings.data)
     network = wire(settings, data.canvas)
     searched = compose_searched(settings, data, "test")
+    on_device = Resident(_digits(data), jnp.asarray(searched.images))
+    learner = make_learner(settings, network)
+    # Traced, so that sizes that do not fit are refused here.
+    jax.eval_shape(learner.batch, on_device, jnp.zeros(2, int), jax.random.key(0))
     find = make_find(network, settings.evaluate.batch)
     hinge = _make_hinge(settings, network, searched)
 
@@ -64,8 +68,8 @@ def prepare(settings: ColocalisationSections) -> Experiment:
         data=f"{data.source.description}; {page.describe_images(settings, data.canvas)}",
         protocol=page.protocol(settings, data.canvas),
         facts=data.canvas.facts,
-        learner=make_learner(settings, network),
-        resident=Resident(_digits(data), jnp.asarray(searched.images)),
+        learner=learner,
+        resident=on_device,
         feed=feed_digits(data, settings.seed, settings.train.batch),
         validate=validate,
         best=Best("validation/hinge"),
