@@ -39,4 +39,3 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.train.steps = 20_000
         config.evaluate.every = 1000
     return stn_mnist.shrink(config) if "tiny" in words else config
-

@@ -30,14 +30,14 @@ class Localised(NamedTuple):
 class Colocaliser(nn.Module):
     """A transformer that finds a part of an image, and an encoder that describes parts.
 
-        e(v) = [f(v) / |f(v)|; l(v) / |l(v)|],   f the last map's features, l the logits of f
+        e(v) = [h_1 / |h_1|; ...; h_L / |h_L|],   h_l the maps of a classifier of v, h_L its logits
 
-    The encoder is a classifier of single objects. Its layers are brought to length 1, so that a
-    margin means the same whatever their size.
+    Each layer is brought to length 1, so that a margin means the same whatever their sizes. The
+    first maps know where in the part something lies: without them parts are not centred.
 
     Attributes:
       transformer: the layer that finds the part.
-      features: view -> features [B, F], f.
+      features: view -> features [B, F], and with `every=True` of all its maps.
       num_classes: of the encoder.
       dtype: of the computation.
     """
@@ -65,8 +65,9 @@ class Colocaliser(nn.Module):
         return self._layers(view)[-1]
 
     def _layers(self, view: Array) -> Sequence[Array]:
-        features = self.features(view)
-        return features, self.classify(features)
+        features: Any = self.features
+        *maps, last = features(view, every=True)
+        return *maps, self.classify(last)
 
 
 def _unit(h: Array) -> Array:

@@ -47,7 +47,9 @@ class ConvNet(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, *, every: bool = False) -> Array | tuple[Array, ...]:
+        """Compute the features; if `every`, those of each map [B, F_i] before the dense layers'."""
+        maps = []
         x = _shrunk(x, self.shrink) if self.shrink > 1 else x
         if x.ndim == 5:
             x = jnp.moveaxis(x, 1, 3).reshape(x.shape[0], *x.shape[2:4], -1)
@@ -60,7 +62,9 @@ class ConvNet(nn.Module):
                 )
             x = nn.relu(Conv(width, (side, side), padding="VALID", dtype=self.dtype)(x))
             x = max_pool(x, 2) if min(x.shape[1:3]) > 1 else x
-        return relu_layers(x.reshape(x.shape[0], -1), self.hidden, self.dtype)
+            maps.append(x.reshape(x.shape[0], -1))
+        features = relu_layers(x.reshape(x.shape[0], -1), self.hidden, self.dtype)
+        return (*maps, features) if every else features
 
 
 def _shrunk(x: Array, side: int) -> Array:

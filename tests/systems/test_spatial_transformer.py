@@ -123,7 +123,7 @@ def test_shifts_move_the_image_by_whole_pixels():
 def test_a_collapse_is_said_once_and_kept(
     config: Callable[..., ConfigDict], tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    train(config(mechanism__zoom=8.0, log__progress=True, log__pictures=True), tmp_path)
+    train(config(mechanism__zoom=8.0, log__progress=True), tmp_path)
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
     assert {line.split(":")[1] for line in said} == {" step 4"}  # of twelve steps, in three calls
     assert [sum(what in line for line in said) for what in ("outside", "zooms out")] == [1, 1]

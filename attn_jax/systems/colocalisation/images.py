@@ -78,12 +78,16 @@ def _boxes(keys: Key, digit: tuple[int, ...], size: int) -> Array:
 
 def make_batch(settings: ColocalisationSections) -> Callable[[Resident, Array, Key], Batch]:
     """(resident, ids of single digits, key) -> a batch."""
-    mechanism = settings.mechanism
-    single = make_generator("centered", size=mechanism.size, shift=mechanism.shift)
+    data, size, shift = settings.data, settings.mechanism.size, settings.mechanism.shift
+    wide = size + 2 * shift
+    # As many pieces to a pixel as there are on a canvas.
+    pieces = round((data.pieces or 0) * (wide / (data.size or wide)) ** 2)
+    single = make_generator("cluttered", size=wide, pieces=pieces, piece=data.piece)
 
     def batch(resident: Resident, ids: Array, key: Key) -> Batch:
         of_digits, of_images = jax.random.split(key)
-        digits = single(example_keys(of_digits, ids), resident.digits.images, ids)
+        moved = single(example_keys(of_digits, ids), resident.digits.images, ids)
+        digits = moved[:, shift : shift + size, shift : shift + size]
         count = len(resident.searched)
         chosen = jax.random.permutation(of_images, count)[: min(len(ids), count)]
         images = from_uint8(resident.searched[chosen])

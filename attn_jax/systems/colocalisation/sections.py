@@ -40,7 +40,9 @@ class Search:
         least=0,
     )
     begin: int = field("updates in which the encoder alone learns", least=0)
-    shift: int = field("pixels that the encoder's digits move by, at most", least=0)
+    shift: int = field(
+        "pixels that the encoder's digits move by, at most, out of its sight", least=0
+    )
     rate: float = field("number that the transformer's learning rate is multiplied by", least=0)
 
 
