@@ -196,7 +196,12 @@ def test_float_images_give_the_same_as_uint8_images(task: str, images: jax.Array
         np.testing.assert_allclose(compose(key, unit[0], unit), expected, 1e-6)
 
 
-@pytest.mark.parametrize("task", TASKS)
+# They compile for long; what they add to another task is tested there.
+_LONG = {"extruded", "sequence", "rotated_scaled_cluttered", "colocalised"}
+MOST = [pytest.param(task, marks=[pytest.mark.slow] if task in _LONG else []) for task in TASKS]
+
+
+@pytest.mark.parametrize("task", MOST)
 def test_an_example_does_not_depend_on_its_batch(task: str, images: jax.Array):
     generate = jitted(task)
     ids = jnp.array([3, 0, 7, 3, 11])
@@ -210,7 +215,7 @@ def test_an_example_does_not_depend_on_its_batch(task: str, images: jax.Array):
     np.testing.assert_array_equal(alone[0], batch[2])
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", MOST)
 def test_jit_changes_no_bit_and_another_key_changes_the_images(task: str, images: jax.Array):
     generate = make_generator(task, **OPTIONS[task])
     ids = jnp.arange(6)

@@ -126,7 +126,10 @@ def test_a_disk_too_full_for_a_checkpoint_ends_in_one_line_and_leaves_no_half_of
     goes_on(run, flags, unfinished, finished)
 
 
-@pytest.mark.parametrize("size", [100, 30_000], ids=["config", "report"])
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param(100, marks=pytest.mark.slow, id="config"), pytest.param(30_000, id="report")],
+)
 def test_a_disk_too_full_for_a_file_ends_in_one_line_and_leaves_no_half_of_it(
     run: Run, unfinished: Path, finished: Path, tiny_flags: list[str], size: int
 ):  # fmt: skip

@@ -114,6 +114,7 @@ def test_a_signal_ends_a_command_from_its_first_imports_on(jax_cache: Path, numb
     assert (process.returncode, err) == ENDS[number]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_leaves_no_runs_behind(
     tiny_flags: list[str], jax_cache: Path, tmp_path: Path
 ):

@@ -54,6 +54,7 @@ def drawn(tmp_path_factory):
     return {path.name: path.read_bytes() for path in lecture.draw(folder)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", MADE)
 def test_each_picture_is_the_one_in_docs_up_to_rounding(drawn, link):
     now, kept = (

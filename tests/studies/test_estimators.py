@@ -20,6 +20,7 @@ from attn_jax.studies.variance import GradientVariance, location_variance, ratio
 from tests.tiny import train
 
 
+@pytest.mark.slow
 def test_the_table_the_figures_and_the_plot_are_written(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

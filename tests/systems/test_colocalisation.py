@@ -87,7 +87,7 @@ def test_random_parts_lie_inside_the_image(config: Callable[..., ConfigDict]):
     settings, _ = prepared(config())
     network = wire(settings, load_digits(settings.data).canvas)
     x = jnp.ones((50, 20, 20, 1))
-    parts = network.random_parts(jax.random.key(0), x)
+    parts = jax.jit(network.random_parts)(jax.random.key(0), x)
     np.testing.assert_allclose(parts, 1, atol=1e-6)  # outside there are zeros
 
 
@@ -119,7 +119,7 @@ def test_the_run_measures_itself_and_its_control(run: Path):
 def test_it_is_loaded_and_asked(run: Path, tmp_path: Path):
     loaded = load(run)
     levels = np.random.default_rng(0).integers(0, 255, (20, 20), np.uint8)
-    out = loaded.apply(jnp.asarray(levels)[None, ..., None] / 255, jax.random.key(0))
+    out = jax.jit(loaded.apply)(jnp.asarray(levels)[None, ..., None] / 255, jax.random.key(0))
     Image.fromarray(levels).save(tmp_path / "one.png")
     places, png = infer(run, [str(tmp_path / "one.png"), str(tmp_path / "none.png")])
     assert png.startswith(b"\x89PNG")

@@ -56,10 +56,10 @@ def run(config: Callable[..., ConfigDict], tmp_path_factory: pytest.TempPathFact
 def test_each_step_reads_by_a_transform_of_its_state(run: Path):
     loaded = load(run)
     x = jax.random.uniform(jax.random.key(0), (2, 32, 32, 1))
-    out = loaded.apply(x, jax.random.key(0))
+    out = jax.jit(loaded.apply)(x, jax.random.key(0))
     assert (out.logits.shape, len(out.where)) == ((2, 3, 3), 3)
     assert len({tuple(np.asarray(where).ravel()) for where in out.where}) == 3
-    read = jax.vmap(affine(8, padding="zeros").apply)
+    read = jax.jit(jax.vmap(affine(8, padding="zeros").apply))
     for where, view in zip(out.where, out.views, strict=True):
         np.testing.assert_allclose(view, read(x, where), atol=1e-6)
 
@@ -67,7 +67,7 @@ def test_each_step_reads_by_a_transform_of_its_state(run: Path):
 def test_an_answer_depends_on_what_its_step_reads_alone(run: Path):
     loaded = load(run)
     views = jax.random.uniform(jax.random.key(0), (3, 2, 8, 8, 1))
-    answer = partial(loaded.module.apply, loaded.variables, method="classify_views")
+    answer = jax.jit(partial(loaded.module.apply, loaded.variables, method="classify_views"))
     first, other = answer([*views]), answer([*views.at[1].set(0.5)])
     moved = np.abs(np.asarray(first - other)).max((0, 2))
     assert moved[1] > 0

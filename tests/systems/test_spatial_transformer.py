@@ -94,16 +94,16 @@ def test_the_run_measures_the_network_its_shifts_and_its_control(run: Path):
 
 def test_it_is_loaded_and_asked(run: Path, tmp_path: Path):
     loaded = load(run)
-    out = loaded.apply(jnp.zeros((2, 10, 10, 1)), jax.random.key(0))
+    apply = jax.jit(loaded.apply)
+    out = apply(jnp.zeros((2, 10, 10, 1)), jax.random.key(0))
     assert (out.logits.shape, len(out.views), out.views[0].shape) == ((2, 3), 2, (2, 8, 8, 1))
     picture = tmp_path / "one.png"
     Image.fromarray(np.full((10, 10), 90, np.uint8)).save(picture)
     [reading], png = infer(run, [str(picture)])
     assert png.startswith(b"\x89PNG")
     assert "rollouts" not in reading.line
-    expected = jax.nn.softmax(
-        loaded.apply(jnp.full((1, 10, 10, 1), 90 / 255), jax.random.key(0)).logits
-    )
+    image = jnp.full((1, 10, 10, 1), 90 / 255)
+    expected = jax.nn.softmax(apply(image, jax.random.key(0)).logits)
     assert sorted(reading.record["probabilities"].values()) == pytest.approx(
         sorted(np.asarray(expected[0]).tolist()), abs=1e-5
     )
@@ -152,9 +152,9 @@ def test_pixels_are_normalised_before_anything_else(config: Callable[..., Config
     plain = replace(settings, model=replace(settings.model, mean=0.0, deviation=1.0))
     one, other = wire(settings, canvas).module, wire(plain, canvas).module
     x = jax.random.uniform(jax.random.key(0), (2, 10, 10, 1))
-    variables = one.init(jax.random.key(1), x)
-    expected = other.apply(variables, (x - 0.2) / 0.5)
-    np.testing.assert_allclose(one.apply(variables, x).logits, expected.logits, rtol=1e-5)
+    variables = jax.jit(one.init)(jax.random.key(1), x)
+    expected = jax.jit(other.apply)(variables, (x - 0.2) / 0.5)
+    np.testing.assert_allclose(jax.jit(one.apply)(variables, x).logits, expected.logits, rtol=1e-5)
 
 
 def test_features_are_dropped_in_training_alone(config: Callable[..., ConfigDict]):

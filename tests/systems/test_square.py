@@ -97,8 +97,8 @@ def test_what_makes_no_sense_on_a_map_is_refused(
     [
         ("item_hard", {"estimator": "categorical", "coin": 0.5, "temperature": 2.0}),
         ("item_soft", {"scores": "state"}),
-        ("item_soft", {"scores": "dot"}),
-        ("location_soft", {"scores": "state"}),
+        pytest.param("item_soft", {"scores": "dot"}, marks=pytest.mark.slow),
+        pytest.param("location_soft", {"scores": "state"}, marks=pytest.mark.slow),
         ("location_hard", {"learn_spread": True}),
     ],
 )

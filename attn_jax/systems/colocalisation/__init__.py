@@ -83,6 +83,8 @@ def _check(settings: ColocalisationSections) -> None:
     data = settings.data
     if data.task != "colocalised":
         raise ValueError(f"data.task must be colocalised, whose boxes are known; got {data.task}")
+    if None in (data.size, data.pieces, data.piece):
+        raise ValueError("data.size, data.pieces and data.piece must be given; got None")
     if data.stream:
         raise ValueError("data.stream must be False: the encoder's digits stay on the device")
     if settings.train.batch < 2:

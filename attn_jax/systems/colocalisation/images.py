@@ -81,7 +81,8 @@ def make_batch(settings: ColocalisationSections) -> Callable[[Resident, Array, K
     data, size, shift = settings.data, settings.mechanism.size, settings.mechanism.shift
     wide = size + 2 * shift
     # As many pieces to a pixel as there are on a canvas.
-    pieces = round((data.pieces or 0) * (wide / (data.size or wide)) ** 2)
+    assert data.size is not None and data.pieces is not None  # `prepare` has refused it
+    pieces = round(data.pieces * (wide / data.size) ** 2)
     single = make_generator("cluttered", size=wide, pieces=pieces, piece=data.piece)
 
     def batch(resident: Resident, ids: Array, key: Key) -> Batch:
