@@ -5,7 +5,11 @@ from attn_jax.models.colocalisation import Colocaliser, Localised
 from attn_jax.models.recurrent_attention import GlimpseNet, ram
 from attn_jax.models.recurrent_spatial_transformer import RecurrentTransformerNetwork
 from attn_jax.models.sequence_to_sequence import Seq2Seq, seq2seq
-from attn_jax.models.spatial_transformer import SpatialTransformerNetwork, Transformed
+from attn_jax.models.spatial_transformer import (
+    SpatialTransformerNetwork,
+    Transformed,
+    ViewClassifier,
+)
 from attn_jax.models.square_of_mechanisms import square
 
 __all__ = [
@@ -18,6 +22,7 @@ __all__ = [
     "Seq2Seq",
     "SpatialTransformerNetwork",
     "Transformed",
+    "ViewClassifier",
     "ram",
     "seq2seq",
     "square",

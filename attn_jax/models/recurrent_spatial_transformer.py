@@ -4,14 +4,13 @@ Reference: Sonderby, Sonderby, Maaloe and Winther, "Recurrent Spatial Transforme
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.models.spatial_transformer import Transformed
-from attn_jax.modules import Classifier, Core, SpatialTransformer
+from attn_jax.models.spatial_transformer import Transformed, ViewClassifier
+from attn_jax.modules import Core, SpatialTransformer
 
 
 class RecurrentTransformerNetwork(nn.Module):
@@ -26,29 +25,18 @@ class RecurrentTransformerNetwork(nn.Module):
       localise: image -> features [B, F].
       core: the recurrence.
       transformer: the layer, which looks at states [B, S].
-      features: view -> features [B, F].
-      num_classes: of each answer.
+      classify: view -> logits.
       num_steps: T.
-      hidden: widths of ReLU layers between features and classes.
-      mean, deviation, dropout: of `SpatialTransformerNetwork`.
-      dtype: of the computation.
+      mean, deviation: of `SpatialTransformerNetwork`.
     """
 
     localise: nn.Module
     core: Core
     transformer: SpatialTransformer
-    features: nn.Module
-    num_classes: int
+    classify: ViewClassifier
     num_steps: int
-    hidden: Sequence[int] = ()
     mean: float = 0.0
     deviation: float = 1.0
-    dropout: float = 0.0
-    dtype: Any = None
-
-    def setup(self) -> None:
-        self.classify = Classifier(self.num_classes, self.hidden, self.dtype)
-        self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, x: Array) -> Transformed:
         """Read T times; logits are [B, T, classes], transforms and views those of each step."""
@@ -68,6 +56,5 @@ class RecurrentTransformerNetwork(nn.Module):
     def classify_views(self, views: Sequence[Array]) -> Array:
         """Logits [B, T, classes] of what is read at each step, [B, h, w, C]."""
         steps = jnp.stack(views, 1)
-        h = self.features(steps.reshape(-1, *steps.shape[2:]))
-        kept = self.drop(h, deterministic=not self.has_rng("dropout"))
-        return self.classify(kept.reshape(*steps.shape[:2], -1))
+        logits = self.classify(steps.reshape(-1, *steps.shape[2:]))
+        return logits.reshape(*steps.shape[:2], -1)

@@ -28,38 +28,49 @@ class Transformed(NamedTuple):
     views: tuple[Array, ...]
 
 
-class SpatialTransformerNetwork(nn.Module):
-    """A classifier of images [B, H, W, C], or of volumes [B, D, H, W, C], through transformers.
+class ViewClassifier(nn.Module):
+    """Logits [B, classes] of what transformers read, [B, h, w, C].
 
-        x -> T_1(x), ..., T_P(x) -> side by side as channels -> features -> classes
-
-    A volume is averaged along its depth once it has been transformed, so that what follows sees an
-    image.
+    A volume [B, d, h, w, C] is averaged along its depth first.
 
     Attributes:
-      transformers: T_1 ... T_P, in parallel; () for the classifier alone.
       features: image -> features [B, F].
       num_classes: of the answers.
       hidden: widths of ReLU layers between features and classes.
-      mean, deviation: pixels become (x - mean) / deviation before anything else; a black background
-        is then -mean / deviation, which is what padding should say.
       dropout: fraction of the features that is dropped where there is an rng "dropout", as in
         training.
       dtype: of the computation.
     """
 
-    transformers: Sequence[SpatialTransformer]
     features: nn.Module
     num_classes: int
     hidden: Sequence[int] = ()
-    mean: float = 0.0
-    deviation: float = 1.0
     dropout: float = 0.0
     dtype: Any = None
 
-    def setup(self) -> None:
-        self.classify = Classifier(self.num_classes, self.hidden, self.dtype)
-        self.drop = nn.Dropout(self.dropout)
+    @nn.compact
+    def __call__(self, view: Array) -> Array:
+        flat = view.mean(1) if view.ndim == 5 else view
+        drop = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))
+        return Classifier(self.num_classes, self.hidden, self.dtype)(drop(self.features(flat)))
+
+
+class SpatialTransformerNetwork(nn.Module):
+    """A classifier of images [B, H, W, C], or of volumes [B, D, H, W, C], through transformers.
+
+        x -> T_1(x), ..., T_P(x) -> side by side as channels -> classes
+
+    Attributes:
+      transformers: T_1 ... T_P, in parallel; () for the classifier alone.
+      classify: views -> logits.
+      mean, deviation: pixels become (x - mean) / deviation before anything else; a black background
+        is then -mean / deviation, which is what padding should say.
+    """
+
+    transformers: Sequence[SpatialTransformer]
+    classify: ViewClassifier
+    mean: float = 0.0
+    deviation: float = 1.0
 
     def __call__(self, x: Array) -> Transformed:
         """Transform, and classify what is seen."""
@@ -74,7 +85,4 @@ class SpatialTransformerNetwork(nn.Module):
 
     def classify_views(self, views: Sequence[Array]) -> Array:
         """Logits [B, classes] of what the transformers read."""
-        seen = jnp.concatenate(views, -1)
-        flat = seen.mean(1) if seen.ndim == 5 else seen
-        kept = self.drop(self.features(flat), deterministic=not self.has_rng("dropout"))
-        return self.classify(kept)
+        return self.classify(jnp.concatenate(views, -1))

@@ -1,8 +1,9 @@
 """Learners whose choices are credited: the section, the wiring, and the loss made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -163,6 +164,23 @@ def make_learner(
         return value, (figures | spread, state)
 
     return Learner(init, batch, loss)
+
+
+def apply_to(module: nn.Module, shape: Sequence[int]) -> Callable[[PyTree, Array, Key], Any]:
+    """(variables, x, key) -> a module's outputs, of which nothing is sampled.
+
+    Args:
+      module: that is applied.
+      shape: of one x; others are refused by name.
+    """
+
+    def apply(variables: PyTree, x: Array, key: Key) -> Any:
+        del key
+        if x.shape[1:] != tuple(shape):
+            raise ValueError(f"images must be [B, {', '.join(map(str, shape))}]; got {x.shape}")
+        return module.apply(variables, x)
+
+    return apply
 
 
 def params_alone(params: PyTree, carried: PyTree) -> PyTree:

@@ -14,7 +14,7 @@ def pairs(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def of_loops(anchors: np.ndarray, negatives: np.ndarray, margin: float) -> list[float]:
-    """The same, pair by pair."""
+    """Losses, pair by pair."""
     losses = []
     for n, e in enumerate(anchors):
         apart = ((e - negatives[n]) ** 2).sum()

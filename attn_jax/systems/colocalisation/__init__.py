@@ -19,7 +19,7 @@ from attn_jax.parts.digits import (
     picture_on_canvas,
     resident,
 )
-from attn_jax.parts.learner import params_alone
+from attn_jax.parts.learner import apply_to, params_alone
 from attn_jax.records import Row
 from attn_jax.systems.colocalisation import page
 from attn_jax.systems.colocalisation.images import Resident, Searched, compose_searched
@@ -28,7 +28,7 @@ from attn_jax.systems.colocalisation.measuring import Found, figures_of, make_fi
 from attn_jax.systems.colocalisation.sections import ColocalisationSections, Network, wire
 from attn_jax.training.experiment import Best, Conclusion, Experiment, Figures, Model, System
 from attn_jax.training.state import TrainState
-from attn_jax.types import Key, PyTree
+from attn_jax.types import PyTree
 
 
 def prepare(settings: ColocalisationSections) -> Experiment:
@@ -113,15 +113,8 @@ def _make_hinge(settings: ColocalisationSections, network: Network, searched: Se
 def rebuild(settings: ColocalisationSections, facts: Mapping[str, Any]) -> Model:
     """The network without its data."""
     network = wire(settings, Canvas.of(facts))
-    module, shape = network.module, network.dummy_input.shape[1:]
-
-    def apply(variables: PyTree, x: Array, key: Key) -> Any:
-        del key  # nothing is sampled
-        if x.shape[1:] != shape:
-            raise ValueError(f"images must be [B, {', '.join(map(str, shape))}]; got {x.shape}")
-        return module.apply(variables, x)
-
-    return Model(make_learner(settings, network), module, params_alone, apply)
+    apply = apply_to(network.module, network.dummy_input.shape[1:])
+    return Model(make_learner(settings, network), network.module, params_alone, apply)
 
 
 def ask(

@@ -17,7 +17,7 @@ from attn_jax.parts.digits import (
     load_digits,
     resident,
 )
-from attn_jax.parts.learner import params_alone
+from attn_jax.parts.learner import apply_to, params_alone
 from attn_jax.records import Row
 from attn_jax.systems.spatial_transformer import page
 from attn_jax.systems.spatial_transformer.learning import make_learner
@@ -27,7 +27,7 @@ from attn_jax.systems.spatial_transformer.sections import NONE, TransformerSecti
 from attn_jax.tasks import symptoms
 from attn_jax.training.experiment import Best, Conclusion, Experiment, Figures, Model, System
 from attn_jax.training.state import TrainState
-from attn_jax.types import Key, PyTree
+from attn_jax.types import PyTree
 
 
 def prepare(settings: TransformerSections) -> Experiment:
@@ -105,15 +105,8 @@ def warnings(settings: TransformerSections, row: Row) -> dict[str, str]:
 def rebuild(settings: TransformerSections, facts: Mapping[str, Any]) -> Model:
     """The network without its data."""
     network = wire(settings, Canvas.of(facts))
-    module, shape = network.module, network.dummy_input.shape[1:]
-
-    def apply(variables: PyTree, x: Array, key: Key) -> Any:
-        del key  # nothing is sampled
-        if x.shape[1:] != shape:
-            raise ValueError(f"images must be [B, {', '.join(map(str, shape))}]; got {x.shape}")
-        return module.apply(variables, x)
-
-    return Model(make_learner(settings, network, None), module, params_alone, apply)
+    apply = apply_to(network.module, network.dummy_input.shape[1:])
+    return Model(make_learner(settings, network, None), network.module, params_alone, apply)
 
 
 def ask(

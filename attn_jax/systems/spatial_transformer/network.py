@@ -9,7 +9,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from attn_jax.losses import identity_penalty
-from attn_jax.models import RecurrentTransformerNetwork, SpatialTransformerNetwork
+from attn_jax.models import (
+    RecurrentTransformerNetwork,
+    SpatialTransformerNetwork,
+    ViewClassifier,
+)
 from attn_jax.modules import ConvNet, Core, SpatialTransformer
 from attn_jax.ops.transforms import Transform
 from attn_jax.parts.digits import Canvas
@@ -75,15 +79,9 @@ def wire(settings: TransformerSections, canvas: Canvas) -> Network:
         _check_rank(settings, family, canvas)
         size = size if mechanism.size is None else (mechanism.size,) * len(size)
     nets = settings.model
-    common = {
-        "features": ConvNet(nets.filters, nets.kernels, dtype=dtype),
-        "num_classes": canvas.num_classes,
-        "hidden": nets.hidden,
-        "mean": nets.mean,
-        "deviation": nets.deviation,
-        "dropout": nets.dropout,
-        "dtype": dtype,
-    }
+    features = ConvNet(nets.filters, nets.kernels, dtype=dtype)
+    classify = ViewClassifier(features, canvas.num_classes, nets.hidden, nets.dropout, dtype)
+    common = {"classify": classify, "mean": nets.mean, "deviation": nets.deviation}
     if family is None:
         module, layers, moving = SpatialTransformerNetwork((), **common), (), ()
     else:
