@@ -85,6 +85,7 @@ def test_a_penalty_is_part_of_the_loss(config: Callable[..., ConfigDict]):
 
 def test_the_run_measures_the_network_its_shifts_and_its_control(run: Path):
     figures = result(run)
+    assert " MFLOP an image; " in figures["protocol"]
     tested = {name for name in figures if name.startswith("test/")}
     ways = ("error", "error_shifted", "error_unmoved")
     assert tested == {f"test/{way}{end}" for way in ways for end in ("", "_low", "_high")}

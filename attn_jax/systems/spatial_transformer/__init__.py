@@ -61,7 +61,7 @@ def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
 
     return Experiment(
         data=data.source.description,
-        protocol=page.protocol(settings, data.canvas),
+        protocol=page.protocol(settings, network, data.canvas),
         facts=data.canvas.facts,
         learner=make_learner(settings, network, data),
         resident=resident(data),

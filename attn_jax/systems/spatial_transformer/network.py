@@ -17,6 +17,7 @@ from attn_jax.models import (
 from attn_jax.modules import ConvNet, Core, SpatialTransformer
 from attn_jax.ops.transforms import Transform
 from attn_jax.parts.digits import Canvas
+from attn_jax.parts.operations import flops
 from attn_jax.parts.transformers import TRANSFORMS, Family
 from attn_jax.systems.spatial_transformer.sections import NONE, TransformerSections
 
@@ -44,6 +45,12 @@ class Network(NamedTuple):
     def rank(self) -> int:
         """2 of images, 3 of volumes."""
         return len(self.dummy_input.shape) - 2
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of its layers for one input."""
+        variables = jax.eval_shape(self.module.init, jax.random.key(0), self.dummy_input)
+        return flops(self.module.apply, variables, self.dummy_input)
 
     def grids(self, where: Array) -> Array:
         """The places [B, *size, rank] that transforms [B, ...] read."""

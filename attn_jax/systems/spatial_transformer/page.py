@@ -16,12 +16,12 @@ from attn_jax.training.experiment import Conclusion
 from attn_jax.types import PyTree
 
 
-def protocol(settings: TransformerSections, canvas: Canvas) -> str:
+def protocol(settings: TransformerSections, network: Network, canvas: Canvas) -> str:
     """How the figures are taken, in one line."""
     return (
         f"{report.describe_images(settings.data, canvas)}, distorted anew at every step of "
-        f"training; {_describe(settings)}; best checkpoint by validation error; test read once; "
-        "95 % Wilson intervals"
+        f"training; {_describe(settings)}, {network.flops / 1e6:.3g} MFLOP an image; best "
+        "checkpoint by validation error; test read once; 95 % Wilson intervals"
     )
 
 
