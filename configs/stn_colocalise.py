@@ -6,7 +6,8 @@ A digit of one class lies somewhere on each canvas of 84x84 among 16 pieces of o
 class nor its place is told. Another class: --config=configs/stn_colocalise.py:digit_7; without
 pieces: the word translated. All of MNIST: the word full, with --config.data.path=DIR of a prepared
 TFDS directory. The paper does not say what its encoder is trained on: here it is single digits of
-the training split, while the search goes on in digits of the test split.
+the training split, while the search goes on in digits of the test split. What is read keeps its
+scale: learned too, it grows until whatever is read is blank, and all that is blank is alike.
 """
 
 from ml_collections import ConfigDict
@@ -40,7 +41,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.mechanism.margin = 1.0
     config.mechanism.begin = 300
     config.mechanism.shift = 4
-    config.mechanism.rate = 1.0
+    config.mechanism.rate = 0.2
     config.model = ConfigDict()
     config.model.localisation_filters = (20, 20)
     config.model.localisation_kernels = (9, 7)
@@ -51,7 +52,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     stn_mnist.train(config)
     del config.evaluate.shift
     config.train.batch = 32
-    config.train.steps = 2000
+    config.train.steps = 1200
     config.optimizer.learning_rate = 1e-3
     config.optimizer.average = 0.0
     config.evaluate.batch = 100
