@@ -1,6 +1,6 @@
 """Co-localisation: find what images of one class have in common (Jaderberg et al. 2015, A.1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from attn_jax.data import from_uint8
+from attn_jax.data import Images, from_uint8
 from attn_jax.parts.digits import (
     Canvas,
-    DigitData,
     feed_digits,
     load_digits,
     measure_key,
@@ -37,7 +36,9 @@ def prepare(settings: ColocalisationSections) -> Experiment:
     data = load_digits(settings.data)
     network = wire(settings, data.canvas)
     searched = compose_searched(settings, data, "test")
-    on_device = Resident(_digits(data), jnp.asarray(searched.images))
+    digits = resident(data)
+    assert isinstance(digits, Images)  # `_check` has refused a stream
+    on_device = Resident(digits, jnp.asarray(searched.images))
     learner = make_learner(settings, network)
     # Traced, so that sizes that do not fit are refused here.
     jax.eval_shape(learner.batch, on_device, jnp.zeros(2, int), jax.random.key(0))
@@ -93,12 +94,9 @@ def _check(settings: ColocalisationSections) -> None:
         raise ValueError("evaluate.batch must be at least 2: images are compared; got 1")
 
 
-def _digits(data: DigitData) -> Any:
-    """The encoder's digits; `_check` has refused a stream, which has none on the device."""
-    return resident(data)
-
-
-def _make_hinge(settings: ColocalisationSections, network: Network, searched: Searched) -> Any:
+def _make_hinge(
+    settings: ColocalisationSections, network: Network, searched: Searched
+) -> Callable[[PyTree], float]:
     """(params) -> the loss of the searched images, with random parts that stay."""
     key, batch = measure_key(settings.data.seed, 2), settings.evaluate.batch
     images = searched.images[:batch]

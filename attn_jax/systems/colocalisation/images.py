@@ -14,7 +14,7 @@ from attn_jax.parts.digits import DigitData, example_keys
 from attn_jax.systems.colocalisation.sections import ColocalisationSections
 from attn_jax.types import Key
 
-_SPLITS = {"validation": 1, "test": 2}  # what their composites are frozen by
+_SPLITS = {"train": 0, "validation": 1, "test": 2}  # what their composites are frozen by
 
 
 class Searched(NamedTuple):
