@@ -137,7 +137,7 @@ def test_it_is_loaded_and_asked(run: Path, tmp_path: Path):
         ({"data__common": 7}, "data.common=7 names no class of the test images, which are 0, 1, 2"),
         ({"data__count": 1}, "data.count must be at least 2; got 1"),
         ({"mechanism__zoom": 1.0}, r"mechanism.zoom must be .* got 1"),
-        ({"mechanism__size": 8}, "size must be at least the digit's 10 x 10 pixels; got 8"),
+        ({"mechanism__size": 7}, "size must be at least the digit's 10 x 10 pixels; got 9"),
         ({"train__batch": 1}, "train.batch must be at least 2"),
         ({"model__kernels": (30,)}, "a kernel must fit into the map before it, 10x10 here; got 30"),
     ],
