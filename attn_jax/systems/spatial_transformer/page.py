@@ -110,13 +110,14 @@ def _of_sequences(measured: Measured) -> list[tuple[str, str]]:
 def draw_looks(seen: Looks, classes: Sequence[str], labels: np.ndarray | None = None) -> bytes:
     """A PNG of where transformers read; with a verdict where the labels are known."""
 
-    def named(answer: np.ndarray) -> str:
-        return " ".join(classes[c] for c in np.atleast_1d(answer))
+    def named(rows: np.ndarray) -> list[str]:
+        """The classes of each image's objects, which may be one."""
+        return [" ".join(classes[c] for c in row) for row in rows.reshape(len(rows), -1)]
 
-    titles = [f"read {named(one)}" for one in seen.answers]
+    titles = [f"read {name}" for name in named(seen.answers)]
     if labels is not None:
         right = (seen.answers == labels).reshape(len(labels), -1).all(1)
-        triples = zip(right, labels, titles, strict=True)
-        titles = [f"{'✓' if ok else '✗'} true {named(y)}, {title}" for ok, y, title in triples]
+        triples = zip(right, named(labels), titles, strict=True)
+        titles = [f"{'✓' if ok else '✗'} true {name}, {title}" for ok, name, title in triples]
     figure = viz.transformed(seen.images, seen.grids, seen.views, titles=titles)
     return viz.to_png(figure)
