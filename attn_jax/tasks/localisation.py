@@ -27,7 +27,8 @@ def overlap(boxes: Boxes, others: Boxes) -> Float[Array, "*n"]:
     Args:
       boxes, others: (x0, y0, x1, y1), x0 <= x1 and y0 <= y1.
 
-    >>> overlap(jnp.array([0.0, 0.0, 2.0, 1.0]), jnp.array([1.0, 0.0, 3.0, 1.0])).round(4).item()
+    >>> one, other = jnp.array([0.0, 0.0, 2.0, 1.0]), jnp.array([1.0, 0.0, 3.0, 1.0])
+    >>> round(float(overlap(one, other)), 4)
     0.3333
     """
     low = jnp.maximum(boxes[..., :2], others[..., :2])
