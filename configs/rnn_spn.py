@@ -4,8 +4,8 @@ uv run python -m experiments.train --config=configs/rnn_spn.py --workdir=runs/rn
 
 A recurrent network sees a cluttered canvas of 100x100 and finds three transforms, one after the
 other; what each reads is classified by the same convolutions. All of MNIST: the word full, with
---config.data.path=DIR of a prepared TFDS directory. The paper does not say how it draws its
-sequences in every detail; `attn_jax.data` says how they are drawn here.
+--config.data.path=DIR of a prepared TFDS directory. `attn_jax.data.sequence` says how sequences are
+drawn.
 """
 
 from ml_collections import ConfigDict

@@ -5,9 +5,9 @@ uv run python -m experiments.train --config=configs/stn_colocalise.py --workdir=
 A digit of one class lies somewhere on each canvas of 84x84 among 16 pieces of others; neither its
 class nor its place is told. Another class: --config=configs/stn_colocalise.py:digit_7; without
 pieces: the word translated. All of MNIST: the word full, with --config.data.path=DIR of a prepared
-TFDS directory. The paper does not say what its encoder is trained on: here it is single digits of
-the training split, while the search goes on in digits of the test split. What is read keeps its
-scale: learned too, it grows until whatever is read is blank, and all that is blank is alike.
+TFDS directory. The encoder learns from single digits of the training split; the search goes on in
+digits of the test split. What is read keeps its scale: a learned one grew until all that was read
+was blank. docs/results.md says how far this falls short of the paper.
 """
 
 from ml_collections import ConfigDict

@@ -287,9 +287,13 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-def blocked(code):
-    command = [sys.executable, "-c", FINDER + code]
+def run(code):
+    command = [sys.executable, "-c", code]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def blocked(code):
+    return run(FINDER + code)
 
 
 def test_the_library_imports_without_any_extra():
@@ -312,9 +316,7 @@ for module in pkgutil.walk_packages(attn_jax.__path__, "attn_jax."):
     if xla_bridge.backends_are_initialized():
         sys.exit(module.name)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+    done = run(code)
     assert done.returncode == 0, done.stderr
 
 
@@ -349,7 +351,7 @@ print([name for name in lazy if f"attn_jax.{name}" in sys.modules or name not in
 print([isinstance(getattr(attn_jax, name), types.ModuleType) for name in lazy])
 print(hasattr(attn_jax, "vis"), {"matplotlib", "PIL", "orbax"} & {*sys.modules})
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = run(code)
     assert done.stdout == "[]\n[True, True, True, True]\nFalse set()\n", done.stderr
 
 
@@ -386,7 +388,7 @@ def test_a_missing_extra_is_named():
         lines += ["except ModuleNotFoundError as error:", "    print(error)"]
         lines += [f"del sys.modules[{package!r}]"]
     code = "\n".join(lines)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = run(code)
     extra = "pip install 'attn_jax[experiments]'"
     expected = [f"No module named {package!r}; {extra}" for package in WITHOUT]
     assert done.stdout.splitlines() == expected, done.stderr

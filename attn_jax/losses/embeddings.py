@@ -23,7 +23,7 @@ def triplet_hinge(
     Raises:
       ValueError: for fewer than two anchors, or negatives of another shape.
 
-    Reference: Jaderberg et al. 2015, eq. 10, where it is summed over all pairs.
+    Reference: Jaderberg et al. 2015, appendix A.1.
 
     >>> triplet_hinge(jnp.array([[0.0], [2.0]]), jnp.array([[1.0], [5.0]])).tolist()
     [4.0, 0.0]

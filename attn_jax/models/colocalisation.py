@@ -32,8 +32,7 @@ class Colocaliser(nn.Module):
 
         e(v) = [h_1 / |h_1|; ...; h_L / |h_L|],   h_l the maps of a classifier of v, h_L its logits
 
-    Each layer is brought to length 1, so that a margin means the same whatever their sizes. The
-    first maps know where in the part something lies: without them parts are not centred.
+    Each layer is brought to length 1, so that a margin means the same whatever their sizes.
 
     Attributes:
       transformer: the layer that finds the part.

@@ -21,7 +21,7 @@ from attn_jax.runs.load import load
 from attn_jax.systems.colocalisation.images import compose_searched
 from attn_jax.systems.colocalisation.learning import search_loss
 from attn_jax.systems.colocalisation.measuring import Found, figures_of
-from attn_jax.systems.colocalisation.sections import wire
+from attn_jax.systems.colocalisation.network import wire
 from attn_jax.tasks import overlap
 from attn_jax.training.update import fresh_state, make_update
 from tests.tiny import colocalisation_config, prepared, result, train

@@ -24,7 +24,8 @@ from attn_jax.systems.colocalisation import page
 from attn_jax.systems.colocalisation.images import Resident, Searched, compose_searched
 from attn_jax.systems.colocalisation.learning import make_learner, search_loss
 from attn_jax.systems.colocalisation.measuring import Found, figures_of, make_find
-from attn_jax.systems.colocalisation.sections import ColocalisationSections, Network, wire
+from attn_jax.systems.colocalisation.network import Network, wire
+from attn_jax.systems.colocalisation.sections import ColocalisationSections
 from attn_jax.training.experiment import Best, Conclusion, Experiment, Figures, Model, System
 from attn_jax.training.state import TrainState
 from attn_jax.types import PyTree

@@ -7,7 +7,8 @@ from jax import Array
 from attn_jax.losses import cross_entropy, triplet_hinge
 from attn_jax.models import Localised
 from attn_jax.systems.colocalisation.images import Batch, make_batch
-from attn_jax.systems.colocalisation.sections import ColocalisationSections, Network
+from attn_jax.systems.colocalisation.network import Network
+from attn_jax.systems.colocalisation.sections import ColocalisationSections
 from attn_jax.tasks import is_right
 from attn_jax.training.experiment import Learner
 from attn_jax.types import Key, PyTree

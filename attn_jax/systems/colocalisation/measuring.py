@@ -12,7 +12,7 @@ from attn_jax.data import from_uint8
 from attn_jax.models import Localised
 from attn_jax.records import as_text
 from attn_jax.systems.colocalisation.images import Searched
-from attn_jax.systems.colocalisation.sections import Network
+from attn_jax.systems.colocalisation.network import Network
 from attn_jax.tasks import box_of, overlap, wilson
 from attn_jax.training.experiment import Figures
 from attn_jax.types import PyTree
@@ -66,11 +66,7 @@ def figures_of(network: Network, split: str, found: Found, searched: Searched) -
     flat, lines = {}, []
     for name, words, values in (
         ("error", "not found", shared),
-        (
-            "error_unmoved",
-            "control: not found where the search began",
-            unmoved,
-        ),
+        ("error_unmoved", "control: not found where the search began", unmoved),
     ):
         missed, total = int((values <= ENOUGH).sum()), len(values)
         low, high = wilson(missed, total)
