@@ -12,6 +12,10 @@ python -m experiments.benchmark --what=conv [--output=conv.json]
 
 Convolutions and their gradients, outside and inside a loop, beside lax.conv and PyTorch's two
 layouts, where it is installed. lax.conv takes minutes inside the loop on a CPU.
+
+python -m experiments.benchmark --what=networks [--output=networks.json]
+
+Training steps of spatial transformer networks and of plain ones, beside the same in PyTorch.
 """
 
 import time
@@ -30,7 +34,9 @@ _DEFAULT = "configs/ram_benchmark.py"
 _CONFIG = config_flags.DEFINE_config_file("config", None, f"What to time; {_DEFAULT} by default.")
 _CALLS = flags.DEFINE_integer("calls", 20, "Timed calls of the update.", lower_bound=3)
 _OUTPUT = flags.DEFINE_string("output", None, "A JSON file to write the figures to.")
-_WHAT = flags.DEFINE_enum("what", "step", ["step", "kernels", "sweep", "conv"], "What to time.")
+_WHAT = flags.DEFINE_enum(
+    "what", "step", ["step", "kernels", "sweep", "conv", "networks"], "What to time."
+)
 
 
 def main() -> None:
@@ -45,9 +51,12 @@ def _table() -> None:
     from attn_jax.records import write_atomically, write_json
     from attn_jax.yardsticks.convolutions import benchmark_convolutions
     from attn_jax.yardsticks.kernels_table import benchmark_kernels
+    from attn_jax.yardsticks.networks import benchmark_networks
 
     if _WHAT.value == "conv":
         table, plain, png = benchmark_convolutions()
+    elif _WHAT.value == "networks":
+        table, plain, png = benchmark_networks()
     else:
         table, plain, png = benchmark_kernels(sweep=_WHAT.value == "sweep")
     print(table, end="")

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "lock": {"errors"},
     "termination": set(),
     "memory": {"types", "errors"},
+    "operations": set(),
     "devices": {"types", "memory"},
     "cluster": {"errors", "fields", "devices", "termination"},
     "checkpoint": {"types", "errors", "records", "devices", "cluster"},
@@ -55,7 +56,7 @@ MAY_IMPORT["training"] = {
 MAY_IMPORT["parts"] = LIBRARY | {"training"}
 MAY_IMPORT["systems"] = LIBRARY | {"training", "parts"}
 MAY_IMPORT["runs"] = LIBRARY | {"training", "parts", "systems"}
-MAY_IMPORT["studies"] = LIBRARY | {"training", "parts", "systems", "runs"}
+MAY_IMPORT["studies"] = LIBRARY | {"yardsticks", "training", "parts", "systems", "runs"}
 MAY_IMPORT["yardsticks"] = LIBRARY - {"fields", "devices", "cluster", "checkpoint"}
 
 BASE = {"jax", "jaxlib", "flax", "optax", "numpy", "jaxtyping"}

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from attn_jax import devices
 from attn_jax.errors import as_user_errors
@@ -17,26 +16,7 @@ from attn_jax.systems import prepare
 from attn_jax.training.experiment import Experiment
 from attn_jax.training.settings import Settings
 from attn_jax.training.update import fresh_state, make_update, many
-
-_SIDE = 2048
-
-
-def matmul_rate(calls: int = 10) -> float:
-    """GFLOP/s of a 2048^3 float32 matrix product: the median of `calls`."""
-    a = jax.random.normal(jax.random.key(0), (_SIDE, _SIDE))
-    product = jax.jit(lambda a: jnp.matmul(a, a))
-    return 2e-9 * _SIDE**3 / statistics.median(_timed(lambda: product(a), calls))
-
-
-def _timed(call: Callable[[], Any], calls: int) -> list[float]:
-    """Seconds of each of `calls`, after one that is not counted; each waits for its result."""
-    jax.block_until_ready(call())
-    seconds = []
-    for _ in range(calls):
-        began = time.perf_counter()
-        jax.block_until_ready(call())
-        seconds.append(time.perf_counter() - began)
-    return seconds
+from attn_jax.yardsticks.rates import matmul_rate, timed
 
 
 def benchmark(config: Mapping[str, Any], calls: int, started: float) -> dict[str, Any]:
@@ -63,9 +43,9 @@ def benchmark(config: Mapping[str, Any], calls: int, started: float) -> dict[str
     jax.block_until_ready(call())
     first = time.time() - started
     rate = matmul_rate()
-    seconds = _timed(call, calls // 3)
+    seconds = timed(call, calls // 3)
     early = _peak_megabytes()
-    seconds += _timed(call, calls - calls // 3)
+    seconds += timed(call, calls - calls // 3)
     rates = [rate, matmul_rate()]
     step = statistics.median(seconds) / train.steps_per_call
     per_second = train.batch / step
@@ -90,7 +70,7 @@ def benchmark(config: Mapping[str, Any], calls: int, started: float) -> dict[str
 def step_milliseconds(settings: Settings, experiment: Experiment) -> float:
     """The median time of a training step over three calls of `train.steps_per_call` updates."""
     call, _ = _updates(settings, experiment)
-    return 1e3 * statistics.median(_timed(call, 3)) / settings.train.steps_per_call
+    return 1e3 * statistics.median(timed(call, 3)) / settings.train.steps_per_call
 
 
 def _updates(settings: Settings, experiment: Experiment) -> tuple[Callable[[], Any], float]:

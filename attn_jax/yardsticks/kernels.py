@@ -251,18 +251,6 @@ def peers() -> dict[str, Peer]:
     return found | {"map_coordinates": of_jax(of_scipy)}
 
 
-def copy_rate(megabytes: int = 256) -> float:
-    """GB/s of adding 1 to so much memory in place, read and written: what memory gives at best."""
-    a = jnp.zeros(megabytes * 2**18, jnp.float32)
-    add = jax.jit(lambda a: a + 1, donate_argnums=0)
-    seconds = []
-    for _ in range(10):  # the first compiles
-        began = time.perf_counter()
-        a = jax.block_until_ready(add(a))
-        seconds.append(time.perf_counter() - began)
-    return 2 * a.nbytes / statistics.median(seconds) / 1e9
-
-
 def measure(shapes: Sequence[Shape], found: dict[str, Peer]) -> list[Timing]:
     """Time every peer on every shape, taking turns; their values are checked first.
 

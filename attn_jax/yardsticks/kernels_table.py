@@ -10,12 +10,12 @@ from attn_jax.yardsticks.kernels import (
     REPORTED,
     SWEEPS,
     Timing,
-    copy_rate,
     geometric_means,
     measure,
     measure_retina,
     peers,
 )
+from attn_jax.yardsticks.rates import copy_rate
 
 _SHOWN = ("forward", "forward+backward")
 

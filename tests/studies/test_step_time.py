@@ -7,14 +7,14 @@ import pytest
 from ml_collections import ConfigDict
 
 from attn_jax.errors import UserError
-from attn_jax.studies import step_time as module
-from attn_jax.studies.step_time import benchmark, lines, matmul_rate
+from attn_jax.studies.step_time import benchmark, lines
+from attn_jax.yardsticks import rates
 
 
 @pytest.fixture(scope="module")
 def measured(config_of: Callable[..., ConfigDict]) -> dict:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_SIDE", 64)
+        patch.setattr(rates, "_SIDE", 64)
         return benchmark(config_of().to_dict(), 3, time.time())
 
 
@@ -32,11 +32,6 @@ def test_figures_follow_from_one_another(measured: dict):
 
 def test_lines_have_a_row_a_figure(measured: dict):
     assert [line.split()[0] for line in lines(measured)] == [*measured]
-
-
-def test_the_matrix_product_is_counted_as_2_n_cubed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "_timed", lambda call, calls: [0.5] * calls)
-    assert matmul_rate(3) == pytest.approx(2 * 2048**3 / 0.5 / 1e9)
 
 
 def test_a_config_that_does_not_fit_is_refused(config_of: Callable[..., ConfigDict]):

@@ -6,8 +6,8 @@ import pytest
 from jax import lax
 
 from attn_jax.modules import Conv
+from attn_jax.operations import flops
 from attn_jax.ops import conv
-from attn_jax.parts.operations import flops
 
 X, KERNEL = jnp.ones((2, 9, 8, 6)), jnp.ones((3, 3, 3, 4))
 FORWARD = 2 * (2 * 7 * 6 * 4) * (3 * 3 * 3)  # 2 groups of 3 channels
