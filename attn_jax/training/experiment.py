@@ -100,6 +100,18 @@ class Conclusion(NamedTuple):
     pictures: Mapping[str, bytes]
 
 
+class History(NamedTuple):
+    """What is kept of the state at each validation, and drawn when the run ends.
+
+    Attributes:
+      keep: (state) -> a row of numbers, some hundreds at most.
+      draw: (the rows, each with its "step") -> pictures by file name; of damaged rows alone {}.
+    """
+
+    keep: Callable[[TrainState], Row]
+    draw: Callable[[Sequence[Row]], Mapping[str, viz.Picture]]
+
+
 class Experiment(NamedTuple):
     """A system and its data, ready to be trained.
 
@@ -117,6 +129,7 @@ class Experiment(NamedTuple):
       conclude: (state) -> the conclusion.
       watch: (a row of a call's mean figures) -> warnings, one line each, by kind. The first of
         each kind is printed, and kept in the result and the report.
+      history: what is drawn of the whole training, where pictures are made; None: nothing.
     """
 
     data: str
@@ -131,6 +144,7 @@ class Experiment(NamedTuple):
     measure: Callable[[TrainState, str], Figures]
     conclude: Callable[[TrainState], Conclusion]
     watch: Callable[[Row], Mapping[str, str]] = lambda row: {}
+    history: History | None = None
 
 
 class Model(NamedTuple):

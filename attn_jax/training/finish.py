@@ -10,6 +10,7 @@ from attn_jax import devices, viz
 from attn_jax.records import read_metrics, versions, write_atomically, write_sealed, writing
 from attn_jax.training.run import Run
 from attn_jax.training.state import TrainState
+from attn_jax.training.writers import HISTORY
 
 
 def finish(run: Run, state: TrainState) -> Path:
@@ -45,6 +46,10 @@ def _write(run: Run, best: TrainState, steps: int, report: Path) -> None:
         caption = "Training and validation over the updates."
         pictures["curves.png"] = curves
         learned = [viz.Picture(curves, "Learning curves.", caption)]
+        rows = read_metrics(run.workdir / HISTORY)
+        drawn = run.history.draw(rows) if run.history else {}
+        pictures |= {name: one.data for name, one in drawn.items()}
+        learned += drawn.values()
         sections.append(viz.Section("How it learned", warned, learned))
     elif warned:
         sections.append(viz.Section("How it learned", warned))

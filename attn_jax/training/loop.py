@@ -148,22 +148,23 @@ def _train(run: Run, state: TrainState) -> TrainState:
     limit = settings.train.checkpoint_seconds
     with ExitStack() as stack:
         guard: cluster.PreemptionGuard | None = None
-        outputs = stack.enter_context(closing(Outputs(run.workdir, settings, step)))
+        keeps = run.history is not None
+        outputs = stack.enter_context(closing(Outputs(run.workdir, settings, step, keeps)))
         ahead = stack.enter_context(closing(Prefetcher(run)))
         advance = make_advance(run, ahead, state)
         if step == steps and run.notes.get("validated") != step:  # it had more before it
-            outputs.write({"step": step} | run.validate(state)[0])
+            outputs.write({"step": step} | run.validate(state)[0], run.kept(state))
             run.save(step, state)
         while step < steps:
             state, row, rate = advance(state, step)
             run.watch(row)
             # Not sooner: before the first call there is nothing to save, and much to compile.
             guard = guard or stack.enter_context(cluster.PreemptionGuard())
-            step, best = int(row["step"]), False
+            step, best, kept = int(row["step"]), False, {}
             if step % settings.evaluate.every == 0 or step == steps:
                 figures, best = run.validate(state)
-                row |= figures
-            outputs.write(row)
+                row, kept = row | figures, run.kept(state)
+            outputs.write(row, kept)
             run.progress.write(row, rate)
             stop = guard.now() or step == steps
             if best or stop or devices.first_process_due(time.monotonic() - saved, limit):

@@ -11,7 +11,7 @@ from attn_jax.checkpoint import Checkpoints
 from attn_jax.errors import UserError, first_line
 from attn_jax.fields import differences, flatten
 from attn_jax.records import Row, read_json, read_sealed, seal
-from attn_jax.training.experiment import Experiment
+from attn_jax.training.experiment import Experiment, History
 from attn_jax.training.settings import Settings
 from attn_jax.training.state import TrainState
 from attn_jax.training.writers import Progress
@@ -53,6 +53,18 @@ class Run(NamedTuple):
         step, value = int(state.step), row[self.experiment.best.figure]
         self.notes.update(validated=step, value=value, lower=self.experiment.best.lower)
         return row, self.note_best(step, value)
+
+    @property
+    def history(self) -> History | None:
+        """What is drawn of the whole training; None where nothing is."""
+        return self.experiment.history if self.settings.log.pictures else None
+
+    def kept(self, state: TrainState) -> Row:
+        """What is kept of a state to be drawn; {} where nothing is."""
+        history = self.history
+        if history is None:
+            return {}
+        return {"step": int(state.step)} | history.keep(devices.to_local(state))
 
     def watch(self, row: Row) -> None:
         """Say and keep the experiment's warnings about a row, the first of each kind."""

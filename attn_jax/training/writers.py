@@ -9,6 +9,8 @@ from attn_jax.devices import is_first
 from attn_jax.records import Metrics, Row, as_text, writing
 from attn_jax.training.settings import Settings
 
+HISTORY = "history.jsonl"
+
 
 class TensorBoard:
     """TensorBoard events of the same rows, in `tb/`."""
@@ -33,25 +35,31 @@ class TensorBoard:
 class Outputs:
     """All that is written of each row: on the first process, nothing elsewhere."""
 
-    def __init__(self, workdir: Path, settings: Settings, step: int):
+    def __init__(self, workdir: Path, settings: Settings, step: int, keeps_history: bool = False):
         self._workdir, self._all = workdir, list[Metrics | TensorBoard]()
+        self._history: Metrics | None = None
         with writing(workdir):
             if is_first():
                 self._all.append(Metrics(workdir / "metrics.jsonl", step))
+            if is_first() and keeps_history:
+                self._history = Metrics(workdir / HISTORY, step)
             if is_first() and settings.log.tensorboard:
                 self._all.append(TensorBoard(workdir / "tb", step))
 
-    def write(self, row: Row) -> None:
-        """Write a row to each."""
+    def write(self, row: Row, kept: Row | None = None) -> None:
+        """Write a row to each, and what is kept of the state to a file of its own."""
         with writing(self._workdir):
             for one in self._all:
                 one.write(row)
+            if self._history and kept:
+                self._history.write(kept)
 
     def close(self) -> None:
         """Close each."""
         with writing(self._workdir):
-            for one in self._all:
-                one.close()
+            for one in (*self._all, self._history):
+                if one is not None:
+                    one.close()
 
 
 class Progress:

@@ -113,7 +113,8 @@ def test_the_run_measures_itself_and_its_control(run: Path):
     }
     assert {name for name in figures if name.startswith("test/")} == names | {"test/overlap"}
     assert "7 images that have a 1 in common" in json.dumps(figures["protocol"])
-    assert {path.name for path in (run / "pictures").iterdir()} == {"transforms.png", "curves.png"}
+    pictures = {path.name for path in (run / "pictures").iterdir()}
+    assert pictures == {"transforms.png", "transforms.gif", "curves.png"}
 
 
 def test_it_is_loaded_and_asked(run: Path, tmp_path: Path):

@@ -18,13 +18,14 @@ from attn_jax.errors import UserError
 from attn_jax.ops import implementation
 from attn_jax.parts import compute
 from attn_jax.parts.digits import Canvas
+from attn_jax.records import read_metrics
 from attn_jax.runs.infer import infer
 from attn_jax.runs.load import load
 from attn_jax.systems import read_config
 from attn_jax.systems.spatial_transformer.measuring import _shifts
 from attn_jax.systems.spatial_transformer.network import wire
 from attn_jax.systems.spatial_transformer.sections import TransformerSections
-from tests.tiny import first_state, prepared, result, train, transformer_config, updated
+from tests.tiny import first_state, killed, prepared, result, train, transformer_config, updated
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +33,13 @@ def config(data: Path) -> Callable[..., ConfigDict]:
     return partial(transformer_config, data)
 
 
+_PARALLEL = {"log__pictures": True, "mechanism__parallel": 2, "mechanism__penalty": 0.1}
+
+
 @pytest.fixture(scope="module")
 def run(config: Callable[..., ConfigDict], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("transformers")
-    train(config(log__pictures=True, mechanism__parallel=2, mechanism__penalty=0.1), folder)
+    train(config(**_PARALLEL), folder)
     return folder
 
 
@@ -90,7 +94,18 @@ def test_the_run_measures_the_network_its_shifts_and_its_control(run: Path):
     ways = ("error", "error_shifted", "error_unmoved")
     assert tested == {f"test/{way}{end}" for way in ways for end in ("", "_low", "_high")}
     pictures = {path.name for path in (run / "pictures").iterdir()}
-    assert pictures == {"transforms.png", "confusion.png", "curves.png"}
+    assert pictures == {"transforms.png", "transforms.gif", "confusion.png", "curves.png"}
+
+
+def test_a_killed_run_draws_the_same_history(
+    run: Path, config: Callable[..., ConfigDict], tmp_path: Path
+):
+    killed(config(**_PARALLEL), tmp_path, 3)
+    train(config(**_PARALLEL), tmp_path)
+    rows = read_metrics(tmp_path / "history.jsonl")
+    assert [row["step"] for row in rows] == [4, 8, 12]
+    for name in ("history.jsonl", "pictures/transforms.gif"):
+        assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
 
 
 def test_it_is_loaded_and_asked(run: Path, tmp_path: Path):

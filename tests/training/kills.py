@@ -128,7 +128,7 @@ def left(workdir: Path) -> dict[str, Any]:
     return {
         "states": {step: one["state"] for step, one in notes.items()},
         "best": {step: (one["best_step"], one["best"]) for step, one in notes.items()},
-        "rows": (workdir / "metrics.jsonl").read_text(),
+        "rows": {path.name: path.read_text() for path in workdir.glob("*.jsonl")},
         "figures": figures,
         "files": names,
     }

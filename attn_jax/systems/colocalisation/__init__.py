@@ -18,6 +18,7 @@ from attn_jax.parts.digits import (
     picture_on_canvas,
     resident,
 )
+from attn_jax.parts.history import SHOWN, Watched, transform_history
 from attn_jax.parts.learner import apply_to, params_alone
 from attn_jax.records import Row
 from attn_jax.systems.colocalisation import page
@@ -26,7 +27,15 @@ from attn_jax.systems.colocalisation.learning import make_learner, search_loss
 from attn_jax.systems.colocalisation.measuring import Found, figures_of, make_find
 from attn_jax.systems.colocalisation.network import Network, wire
 from attn_jax.systems.colocalisation.sections import ColocalisationSections
-from attn_jax.training.experiment import Best, Conclusion, Experiment, Figures, Model, System
+from attn_jax.training.experiment import (
+    Best,
+    Conclusion,
+    Experiment,
+    Figures,
+    History,
+    Model,
+    System,
+)
 from attn_jax.training.state import TrainState
 from attn_jax.types import PyTree
 
@@ -78,6 +87,7 @@ def prepare(settings: ColocalisationSections) -> Experiment:
         shown=("train/hinge", "train/error_encoder", "validation/hinge"),
         measure=measure,
         conclude=conclude,
+        history=_history(network, searched),
     )
 
 
@@ -93,6 +103,17 @@ def _check(settings: ColocalisationSections) -> None:
         raise ValueError("train.batch must be at least 2: images are compared; got 1")
     if settings.evaluate.batch < 2:
         raise ValueError("evaluate.batch must be at least 2: images are compared; got 1")
+
+
+def _history(network: Network, searched: Searched) -> History:
+    """Where some of the searched images are read over training."""
+
+    @jax.jit
+    def where(params: PyTree, x: Array) -> Array:
+        return network.module.apply({"params": params}, x).where[:, None]
+
+    shown = Watched(searched.images[:SHOWN])
+    return transform_history(lambda: shown, (1, *network.first.shape), where, network.reads)
 
 
 def _make_hinge(

@@ -38,6 +38,11 @@ class Network(NamedTuple):
         at = jax.random.uniform(key, (len(x), 2), minval=-reach, maxval=reach)
         return layer.read(x, jax.vmap(layer.transform.apply)(at))
 
+    def reads(self, x: Array, where: Array) -> tuple[Array, Array]:
+        """The places [B, 1, h, w, 2] and pixels [B, 1, h, w, C] of transforms [B, 1, 2, 3]."""
+        at = where[:, 0]
+        return self.grids(at)[:, None], self.module.transformer.read(x, at)[:, None]
+
     def grids(self, where: Array) -> Array:
         """The places [B, h, w, 2] that transforms [B, 2, 3] read."""
         layer = self.module.transformer

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from attn_jax.data import from_uint8
+from attn_jax.data import Images, from_uint8
 from attn_jax.parts.ask import Reading, read_each
 from attn_jax.parts.digits import (
     Canvas,
@@ -20,6 +20,7 @@ from attn_jax.parts.digits import (
 from attn_jax.parts.learner import apply_to, params_alone
 from attn_jax.records import Row
 from attn_jax.systems.spatial_transformer import page
+from attn_jax.systems.spatial_transformer.history import make_history
 from attn_jax.systems.spatial_transformer.learning import make_learner
 from attn_jax.systems.spatial_transformer.measuring import look, make_measure
 from attn_jax.systems.spatial_transformer.network import wire
@@ -45,6 +46,9 @@ def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
     network = wire(settings, data.canvas)
     _check_answers(settings, data)
     measured = make_measure(settings, network, data)
+
+    def validation_images() -> Images:
+        return measured((), "validation", ()).images
 
     def validate(state: TrainState) -> Row:
         return measured(state.evaluated, "validation", ("",)).figures.flat
@@ -72,6 +76,7 @@ def with_data(settings: TransformerSections, data: DigitData) -> Experiment:
         measure=measure,
         conclude=conclude,
         watch=partial(warnings, settings),
+        history=make_history(network, data.canvas.classes, validation_images),
     )
 
 

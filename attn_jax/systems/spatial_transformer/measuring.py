@@ -162,14 +162,18 @@ class Looks(NamedTuple):
     answers: np.ndarray
 
 
+def named(classes: Sequence[str], answers: np.ndarray) -> list[str]:
+    """The classes of each image's objects, which may be one, from answers or labels [N, ...]."""
+    return [" ".join(classes[c] for c in row) for row in answers.reshape(len(answers), -1)]
+
+
 def look(network: Network, params: PyTree, images: np.ndarray) -> Looks:
     """Where the network's transformers read in images uint8 [N, ...]; it has one at least."""
 
     @jax.jit
     def looked(params: PyTree, x: Array) -> tuple[Array, Array, Array]:
         out: Transformed = network.module.apply({"params": params}, x)
-        grids = jnp.stack([network.grids(one) for one in out.where], 1)
-        return grids, jnp.stack(out.views, 1), out.logits.argmax(-1)
+        return *network.reads(x, jnp.stack(out.where, 1)), out.logits.argmax(-1)
 
     x = np.asarray(from_uint8(images))
     return Looks(x, *map(np.asarray, looked(params, x)))

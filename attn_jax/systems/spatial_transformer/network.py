@@ -15,9 +15,9 @@ from attn_jax.models import (
     ViewClassifier,
 )
 from attn_jax.modules import ConvNet, Core, SpatialTransformer
+from attn_jax.operations import flops
 from attn_jax.ops.transforms import Transform
 from attn_jax.parts.digits import Canvas
-from attn_jax.parts.operations import flops
 from attn_jax.parts.transformers import TRANSFORMS, Family
 from attn_jax.systems.spatial_transformer.sections import NONE, TransformerSections
 
@@ -65,6 +65,22 @@ class Network(NamedTuple):
             where = one.transform.apply(jnp.asarray(one.start, jnp.float32))
             views.append(one.read(x, jnp.broadcast_to(where, (len(x), *where.shape))))
         return views
+
+    def reads(self, x: Array, where: Array) -> tuple[Array, Array]:
+        """The places that transforms [B, P, ...] of P layers read, and the pixels there.
+
+        Args:
+          x: inputs [B, ...].
+          where: of each layer in turn.
+
+        Returns:
+          [B, P, *size, rank], and [B, P, *size, C].
+        """
+        each = jnp.moveaxis(where, 1, 0)
+        seen = self.module.normalised(x)
+        views = [layer.read(seen, at) for layer, at in zip(self.layers, each, strict=True)]
+        grids = jnp.stack([self.grids(at) for at in each], 1)
+        return grids, jnp.stack(views, 1) * self.module.deviation + self.module.mean
 
     def squared_distance(self, where: Array) -> Array:
         """The mean squared distance of transforms [B, ...] from the identity, []."""

@@ -9,7 +9,7 @@ from attn_jax.parts import report
 from attn_jax.parts.digits import Canvas
 from attn_jax.parts.observe import choose_examples
 from attn_jax.records import as_text
-from attn_jax.systems.spatial_transformer.measuring import WAYS, Looks, Measured, look
+from attn_jax.systems.spatial_transformer.measuring import WAYS, Looks, Measured, look, named
 from attn_jax.systems.spatial_transformer.network import Network
 from attn_jax.systems.spatial_transformer.sections import NONE, TransformerSections
 from attn_jax.training.experiment import Conclusion
@@ -109,15 +109,10 @@ def _of_sequences(measured: Measured) -> list[tuple[str, str]]:
 
 def draw_looks(seen: Looks, classes: Sequence[str], labels: np.ndarray | None = None) -> bytes:
     """A PNG of where transformers read; with a verdict where the labels are known."""
-
-    def named(rows: np.ndarray) -> list[str]:
-        """The classes of each image's objects, which may be one."""
-        return [" ".join(classes[c] for c in row) for row in rows.reshape(len(rows), -1)]
-
-    titles = [f"read {name}" for name in named(seen.answers)]
+    titles = [f"read {name}" for name in named(classes, seen.answers)]
     if labels is not None:
         right = (seen.answers == labels).reshape(len(labels), -1).all(1)
-        triples = zip(right, named(labels), titles, strict=True)
+        triples = zip(right, named(classes, labels), titles, strict=True)
         titles = [f"{'✓' if ok else '✗'} true {name}, {title}" for ok, name, title in triples]
     figure = viz.transformed(seen.images, seen.grids, seen.views, titles=titles)
     return viz.to_png(figure)
