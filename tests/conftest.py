@@ -20,11 +20,10 @@ import jax
 import jaxtyping
 import pytest
 
+from tests.annotations import check_annotations
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# An int is a float, as in PEP 484; beartype's default is stricter than any type checker.
-jaxtyping.install_import_hook(
-    "attn_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
+check_annotations()
 
 # Rooms whose tests train: compiling is most of what a tiny run costs.
 _TRAINING = {"training", "parts", "systems", "runs", "studies", "experiments"}

@@ -247,7 +247,7 @@ def test_the_default_canvas_sizes_are_the_papers(images: jax.Array):
     }
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", MOST)
 def test_a_composed_split_is_reproducible_and_exact(task: str, images: jax.Array):
     generate, key = jitted(task), jax.random.key(4)
     made = compose_split(generate, key, np.asarray(images), batch=5)

@@ -39,9 +39,8 @@ def read(x: np.ndarray) -> tuple[list[int], list[int], int]:
 
 def test_a_sequence_is_read_as_it_is_labelled():
     ids = jnp.arange(600) % 10
-    x = np.asarray(
-        make_generator("sequence", size=30, pieces=0, piece=1)(KEYS, jnp.asarray(IMAGES), ids)
-    )
+    generate = jax.jit(make_generator("sequence", size=30, pieces=0, piece=1))
+    x = np.asarray(generate(KEYS, jnp.asarray(IMAGES), ids))
     labels = np.asarray(make_labels("sequence")(KEYS, jnp.asarray(LABELS), ids))
     assert labels.shape == (600, 3)
     columns, slopes = set(), set()
@@ -89,7 +88,9 @@ def test_clutter_moves_no_digit():
         (sequence, {}),
     ):
         make = partial(compose, digit=digit, others=others, size=20, piece=3, **options)
-        bare, full = (jax.vmap(partial(make, pieces=pieces))(KEYS[:40]) for pieces in (0, 5))
+        bare, full = (
+            jax.jit(jax.vmap(partial(make, pieces=pieces)))(KEYS[:40]) for pieces in (0, 5)
+        )
         assert (full >= bare).all()
         assert (full > bare).any((1, 2, 3)).mean() > 0.9
         assert full.max() <= 1
@@ -98,7 +99,7 @@ def test_clutter_moves_no_digit():
 def test_without_clutter_it_is_a_similarity():
     digit = jnp.asarray(np.random.default_rng(0).integers(0, 256, (8, 8, 1)), jnp.uint8)
     key = jax.random.key(4)
-    x = rotated_scaled_cluttered(key, digit, digit[None], size=24, pieces=0)
+    x = jax.jit(partial(rotated_scaled_cluttered, size=24, pieces=0))(key, digit, digit[None])
     draws = jax.random.randint(jax.random.split(key)[0], (4,), 0, 4096)
     np.testing.assert_array_equal(
         np.rint(255 * x), similar_levels(draws, digit, 24, 180.0, (1.0, 2.4))
@@ -108,7 +109,7 @@ def test_without_clutter_it_is_a_similarity():
 def test_float_images_give_the_same():
     digit, others = jnp.asarray(IMAGES[3]), jnp.asarray(IMAGES)
     for compose in (colocalised, sequence):
-        make = partial(compose, size=24, pieces=3, piece=4)
+        make = jax.jit(partial(compose, size=24, pieces=3, piece=4))
         np.testing.assert_array_equal(
             make(KEYS[0], digit, others),
             make(KEYS[0], digit.astype(jnp.float32) / 255, others.astype(jnp.float32) / 255),

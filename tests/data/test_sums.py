@@ -20,7 +20,7 @@ def digits_of(x: np.ndarray) -> np.ndarray:
 def test_the_label_is_the_sum_of_the_digits_that_are_there():
     ids = jnp.arange(400) % 10
     keys = jax.random.split(jax.random.key(0), 400)
-    x = np.asarray(make_generator("summed", size=16)(keys, jnp.asarray(IMAGES), ids))
+    x = np.asarray(jax.jit(make_generator("summed", size=16))(keys, jnp.asarray(IMAGES), ids))
     labels = make_labels("summed")(keys, jnp.asarray(LABELS), ids)
     found = digits_of(x)
     np.testing.assert_array_equal(found[:, 0], ids)

@@ -17,6 +17,7 @@ from attn_jax.models import RecurrentClassifier
 from attn_jax.modules import Attend, Classifier, Core, Flat, Step, Unroll, Value
 from attn_jax.tasks import Weights, objective, rollouts
 from attn_jax.types import Estimator, Read, Selection
+from tests.xla import QUICK
 
 
 class Examples(NamedTuple):
@@ -155,4 +156,4 @@ def accuracies(case: Case, cell: nn.RNNCellBase, seed: int = 0) -> tuple[float, 
 
 
 # The programs are small and short: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)

@@ -15,9 +15,10 @@ from attn_jax.modules import Attend, Memory, SpatialTransformer, Warp
 from attn_jax.ops import transforms
 from tests.filled import filled
 from tests.transform_families import FAMILIES as PLAIN
+from tests.xla import QUICK
 
 # The programs are small: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 FAMILIES = PLAIN | {"bounded": transforms.bounded(transforms.similarity(), [0.5, 1.0, 0.5, 0.5])}
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)

@@ -9,8 +9,9 @@ import pytest
 
 from attn_jax.modules import Affine, Memory, Warp
 from attn_jax.ops import transforms
+from tests.xla import QUICK
 
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 
 @pytest.mark.parametrize("dtype", [None, jnp.bfloat16])

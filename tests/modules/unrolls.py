@@ -25,10 +25,11 @@ from attn_jax.modules import (
 )
 from attn_jax.types import Trace
 from tests.filled import filled
+from tests.xla import QUICK
 
 B, T, L, D, SIZE = 2, 3, 5, 3, 8
 # The programs are tiny: compiling them is what takes time.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 TANH, LSTM = nn.SimpleCell(4), nn.OptimizedLSTMCell(4)
 RELU = nn.SimpleCell(4, activation_fn=nn.relu)

@@ -10,6 +10,7 @@ import pytest
 
 from attn_jax.ops import grid_sample
 from attn_jax.ops.native import library
+from tests.xla import QUICK
 
 
 class Case(NamedTuple):
@@ -42,7 +43,7 @@ SOME = [
 ]
 SOME += [case for case in NATIVE if case._replace(implementation="xla") in SOME]
 # Compiling takes longer than running: XLA need not try hard.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 _needs_compiler = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
 IMPLEMENTATIONS = ["xla", pytest.param("native", marks=_needs_compiler)]

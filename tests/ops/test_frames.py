@@ -10,8 +10,9 @@ import pytest
 from attn_jax.ops import affine_grid, from_pixel_matrix, projective_grid, to_pixel_matrix
 from attn_jax.ops.transforms import inverse
 from tests.source_checks import refuses
+from tests.xla import QUICK
 
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 RNG = np.random.default_rng(0)
 # name -> (a transform, (H, W), (h, w))

@@ -9,9 +9,10 @@ import pytest
 from jax.test_util import check_grads
 
 from attn_jax.ops import gaussian_filters, gaussian_grid
+from tests.xla import QUICK
 
 # The programs are small: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 
 def transcription(image, where, n):

@@ -15,6 +15,7 @@ from attn_jax.ops.native import formula, library
 from attn_jax.ops.padding import PADDINGS
 from attn_jax.yardsticks.oracle import oracle
 from tests.native_problems import affine, images, problem, sampler, thetas
+from tests.xla import QUICK
 
 pytestmark = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
 
@@ -22,7 +23,6 @@ BOTH = pytest.mark.parametrize("align_corners", [False, True])
 EVERY = pytest.mark.parametrize("padding", PADDINGS)
 # (H, W): one pixel, and a one-pixel axis.
 THIN = [(1, 1), (1, 6)]
-QUICK = {"xla_backend_optimization_level": 0}
 
 
 @functools.cache

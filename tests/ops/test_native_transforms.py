@@ -14,12 +14,12 @@ from jax.test_util import check_grads
 from attn_jax.ops.native import formula, library
 from attn_jax.ops.padding import PADDINGS
 from tests.native_problems import affine, images, problem, sampler, thetas
+from tests.xla import QUICK
 
 pytestmark = pytest.mark.skipif(library._compiler() is None, reason="no C++ compiler")
 
 EVERY = pytest.mark.parametrize("padding", PADDINGS)
 SHARDED = [(4, 6, 5, 3), (4, 2, 3)]  # images, thetas
-QUICK = {"xla_backend_optimization_level": 0}
 
 
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from attn_jax.ops import affine_grid, grid_sample, projective_grid
+from tests.xla import QUICK
 
 # The programs are small: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 SIZE = (3, 5)
 BOTH = pytest.mark.parametrize("align_corners", [False, True])

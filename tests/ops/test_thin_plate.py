@@ -12,9 +12,10 @@ from scipy.interpolate import RBFInterpolator
 
 from attn_jax.ops import affine_grid, control_grid, thin_plate_spline_grid
 from attn_jax.ops.thin_plate import inverse_points
+from tests.xla import QUICK
 
 # The programs are small: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 BOTH = pytest.mark.parametrize("align_corners", [False, True])
 RNG = np.random.default_rng(0)

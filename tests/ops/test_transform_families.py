@@ -17,9 +17,10 @@ from attn_jax.ops import control_grid, grid_sample, transforms
 from attn_jax.ops.transforms import Transform, compose, inverse
 from tests.source_checks import refuses
 from tests.transform_families import FAMILIES
+from tests.xla import QUICK
 
 # The programs are small: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 BOUND = 0.2

@@ -10,8 +10,9 @@ import pytest
 from attn_jax.ops import transforms
 from attn_jax.ops.transforms import determinant, distance_from_identity, outside, scale
 from tests.source_checks import refuses
+from tests.xla import QUICK
 
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 FAMILIES = {
     "isotropic": transforms.isotropic(),

@@ -13,9 +13,10 @@ from jax.test_util import check_grads
 
 from attn_jax.ops import affine, transforms
 from attn_jax.ops.transforms import Transform, compose, inverse
+from tests.xla import QUICK
 
 # The programs are small: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 FAMILIES = {
     "translation": transforms.translation(),

@@ -17,9 +17,10 @@ from attn_jax.ops import (
     thin_plate_spline,
     thin_plate_spline_grid,
 )
+from tests.xla import QUICK
 
 # The programs are small: compiling them is what takes time.
-_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 CONTROL = control_grid(3)
 # name -> (read of a size, grid of a place and a size, the place that leaves the image alone)

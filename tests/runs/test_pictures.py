@@ -144,7 +144,9 @@ def test_moved_photographs_resume_a_run(folder: Path, tmp_path: Path):
         train(of_folder(moved, train__steps=12), workdir)
 
 
-@pytest.mark.parametrize("channels", [2, 4, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "channels", [2, *(pytest.param(count, marks=pytest.mark.slow) for count in (4, 5))]
+)
 def test_images_of_any_channels_train_and_finish(
     channels: int, tmp_path: Path, config_of: Callable[..., ConfigDict]
 ):

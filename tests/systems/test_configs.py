@@ -52,6 +52,7 @@ ONCE += [("stn_mnist", word) for word in ("fcn,E", "st_cnn,control_points,TC")]
 ONCE += [("taxonomy", word) for word in WORDS["taxonomy"] if word not in ("", "location_hard")]
 LONG = {(name, "") for name in ("stn_3d", "stn_addition", "rnn_spn")}
 LONG |= {("stn_mnist", "st_cnn,control_points,TC")}
+LONG |= {("ram_benchmark", ""), ("ram_translated", "")}  # networks of ram_mnist and ram_cluttered
 
 
 def marked(rows: Iterable[tuple[str, str]], slow: Container[tuple[str, str]]) -> list:
