@@ -19,10 +19,10 @@ from attn_jax.parts.digits import load_digits
 from attn_jax.runs.infer import infer
 from attn_jax.runs.load import load
 from attn_jax.systems.colocalisation.images import compose_searched
-from attn_jax.systems.colocalisation.learning import search_loss
+from attn_jax.systems.colocalisation.learning import loss_at, search_loss
 from attn_jax.systems.colocalisation.measuring import Found, figures_of
 from attn_jax.systems.colocalisation.network import wire
-from attn_jax.tasks import overlap
+from attn_jax.tasks import box_of, overlap
 from attn_jax.training.update import fresh_state, make_update
 from tests.tiny import colocalisation_config, prepared, result, train
 
@@ -83,6 +83,22 @@ def test_the_search_does_not_move_the_encoder(config: Callable[..., ConfigDict])
     assert changed(gradient, still) == {"transformer"}
 
 
+def test_the_loss_at_transforms_is_that_of_a_search_that_finds_them(
+    config: Callable[..., ConfigDict],
+):
+    settings, experiment = prepared(config())
+    data = load_digits(settings.data)
+    network, searched = wire(settings, data.canvas), compose_searched(settings, data, "test")
+    params = fresh_state(settings, experiment.learner).params
+    x, key = from_uint8(searched.images), jax.random.key(0)
+    found = jax.jit(network.module.apply)({"params": params}, x)
+    of_search = jax.jit(partial(search_loss, network, 1.0))(params, x, key)
+    of_transforms = jax.jit(partial(loss_at, network, 1.0))(params, x, found.where, key)
+    np.testing.assert_allclose(of_transforms, of_search, rtol=1e-5)
+    where = network.centred(jnp.asarray(searched.boxes))
+    np.testing.assert_allclose(overlap(box_of(where), searched.boxes), 1, rtol=1e-4)
+
+
 def test_random_parts_lie_inside_the_image(config: Callable[..., ConfigDict]):
     settings, _ = prepared(config())
     network = wire(settings, load_digits(settings.data).canvas)
@@ -111,7 +127,11 @@ def test_the_run_measures_itself_and_its_control(run: Path):
     names = {
         f"test/{one}{end}" for one in ("error", "error_unmoved") for end in ("", "_low", "_high")
     }
-    assert {name for name in figures if name.startswith("test/")} == names | {"test/overlap"}
+    assert {name for name in figures if name.startswith("test/")} == names | {
+        "test/overlap",
+        "test/hinge",
+        "test/hinge_at_objects",
+    }
     assert "7 images that have a 1 in common" in json.dumps(figures["protocol"])
     pictures = {path.name for path in (run / "pictures").iterdir()}
     assert pictures == {"transforms.png", "transforms.gif", "curves.png"}

@@ -23,8 +23,8 @@ from attn_jax.parts.learner import apply_to, params_alone
 from attn_jax.records import Row
 from attn_jax.systems.colocalisation import page
 from attn_jax.systems.colocalisation.images import Resident, Searched, compose_searched
-from attn_jax.systems.colocalisation.learning import make_learner, search_loss
-from attn_jax.systems.colocalisation.measuring import Found, figures_of, make_find
+from attn_jax.systems.colocalisation.learning import loss_at, make_learner, search_loss
+from attn_jax.systems.colocalisation.measuring import Found, figures_of, make_find, with_losses
 from attn_jax.systems.colocalisation.network import Network, wire
 from attn_jax.systems.colocalisation.sections import ColocalisationSections
 from attn_jax.training.experiment import (
@@ -53,7 +53,7 @@ def prepare(settings: ColocalisationSections) -> Experiment:
     # Traced, so that sizes that do not fit are refused here.
     jax.eval_shape(learner.batch, on_device, jnp.zeros(2, int), jax.random.key(0))
     find = make_find(network, settings.evaluate.batch)
-    hinge = _make_hinge(settings, network, searched)
+    hinge, losses = _make_hinge(settings, network, searched), _make_losses(settings, network)
 
     @cache
     def images_of(split: str) -> Searched:
@@ -67,7 +67,9 @@ def prepare(settings: ColocalisationSections) -> Experiment:
         return find(state.evaluated, images_of(split).images)
 
     def measure(state: TrainState, split: str) -> Figures:
-        return figures_of(network, split, found_by(state, split), images_of(split))
+        one = images_of(split)
+        found = figures_of(network, split, found_by(state, split), one)
+        return with_losses(found, split, *losses(state.evaluated, one))
 
     def conclude(state: TrainState) -> Conclusion:
         return page.conclusion(
@@ -128,6 +130,26 @@ def _make_hinge(
         return search_loss(network, settings.mechanism.margin, params, from_uint8(images), key)
 
     return lambda params: float(hinge(params, images))
+
+
+def _make_losses(
+    settings: ColocalisationSections, network: Network
+) -> Callable[[PyTree, Searched], tuple[float, float]]:
+    """(params, images) -> the loss where objects were looked for, and that where they are."""
+    key, batch = measure_key(settings.data.seed, 3), settings.evaluate.batch
+
+    @jax.jit
+    def both(params: PyTree, images: Array, boxes: Array) -> tuple[Array, Array]:
+        x, margin = from_uint8(images), settings.mechanism.margin
+        where = network.centred(boxes)
+        looked = search_loss(network, margin, params, x, key)
+        return looked, loss_at(network, margin, params, x, where, key)
+
+    def losses(params: PyTree, one: Searched) -> tuple[float, float]:
+        looked, there = both(params, one.images[:batch], jnp.asarray(one.boxes[:batch]))
+        return float(looked), float(there)
+
+    return losses
 
 
 def rebuild(settings: ColocalisationSections, facts: Mapping[str, Any]) -> Model:

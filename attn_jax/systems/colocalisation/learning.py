@@ -49,8 +49,24 @@ def make_learner(settings: ColocalisationSections, network: Network) -> Learner:
 def search_loss(network: Network, margin: float, params: PyTree, x: Array, key: Key) -> Array:
     """The mean loss of images [B, ...] whose gradient reaches the transformer alone."""
     fixed = jax.lax.stop_gradient(params)
-    frozen = {"params": {**fixed, "transformer": params["transformer"]}}
-    found: Localised = network.module.apply(frozen, x)
+    frozen = {**fixed, "transformer": params["transformer"]}
+    found: Localised = network.module.apply({"params": frozen}, x)
+    return _apart(network, margin, frozen, x, found.descriptor, key)
+
+
+def loss_at(
+    network: Network, margin: float, params: PyTree, x: Array, where: Array, key: Key
+) -> Array:
+    """The same of given transforms [B, 2, 3], such as those that read the objects themselves."""
+    views = network.module.transformer.read(x, where)
+    found = network.module.apply({"params": params}, views, method="describe")
+    return _apart(network, margin, params, x, found, key)
+
+
+def _apart(
+    network: Network, margin: float, params: PyTree, x: Array, found: Array, key: Key
+) -> Array:
+    """The mean loss of descriptors [B, F], each beside that of a random part of its image."""
     parts = network.random_parts(key, x)
-    others = network.module.apply(frozen, parts, method="describe")
-    return triplet_hinge(found.descriptor, others, margin).mean()
+    others = network.module.apply({"params": params}, parts, method="describe")
+    return triplet_hinge(found, others, margin).mean()

@@ -77,3 +77,17 @@ def figures_of(network: Network, split: str, found: Found, searched: Searched) -
     flat[f"{split}/overlap"] = float(shared.mean())
     lines.append(f"{'mean overlap':46} {shared.mean():8.3f}")
     return Figures(lines, flat, len(shared))
+
+
+def with_losses(figures: Figures, split: str, looked: float, there: float) -> Figures:
+    """Add the loss where objects were looked for, and that where they are.
+
+    Is the second lower, then the search has not come to its end; is it not, then the loss asks for
+    something else than the objects.
+    """
+    flat = figures.flat | {f"{split}/hinge": looked, f"{split}/hinge_at_objects": there}
+    lines = [
+        f"{'loss where it looks':46} {looked:8.3f}",
+        f"{'loss where they are':46} {there:8.3f}",
+    ]
+    return figures._replace(flat=flat, lines=[*figures.lines, *lines])

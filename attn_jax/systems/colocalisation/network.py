@@ -32,6 +32,11 @@ class Network(NamedTuple):
         """The transform [2, 3] that the search begins with: the middle."""
         return self.module.transformer.transform.apply(jnp.zeros(2))
 
+    def centred(self, boxes: Array) -> Array:
+        """The transforms [B, 2, 3] that read at the middles of boxes [B, 4]."""
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        return jax.vmap(self.module.transformer.transform.apply)(middles)
+
     def random_parts(self, key: Key, x: Array) -> Array:
         """Parts [B, h, w, C] at random places inside each image [B, H, W, C]."""
         layer, reach = self.module.transformer, 1 - self.zoom

@@ -93,6 +93,8 @@ def conclusion(
             ("error", "not found"),
             ("error_unmoved", "not found where the search began"),
             ("overlap", "mean overlap"),
+            ("hinge", "loss where it looks"),
+            ("hinge_at_objects", "loss where they are"),
         )
     ]
     sections = [
