@@ -135,6 +135,16 @@ def test_shapes_finiteness_keys_and_where_gradients_belong(mechanism, estimator,
     assert largest(answer, "classify") > 0 == largest(policy, "classify")
 
 
+def one_a_read() -> list:
+    """The mechanisms; but for the first of each read they are slow."""
+    met: set[str] = set()
+    found = []
+    for mechanism, (_, read, _, _) in MECHANISMS.items():
+        found.append(pytest.param(mechanism, marks=pytest.mark.slow if read in met else ()))
+        met.add(read)
+    return found
+
+
 def pairs() -> list:
     """The pairs; but for the few they are slow."""
     marks = [() if pair in few() else pytest.mark.slow for pair in FITTING]
@@ -148,7 +158,7 @@ def test_bfloat16_computes_finite_results_with_float32_coordinates_and_logits(me
     assert outputs.logits.dtype == outputs.trace.selection.where.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", one_a_read())
 def test_swapping_the_estimator_changes_no_parameter(mechanism: str):
     x, keys = images(mechanism), rollout_keys(KEY, IDS, T)
     fitting = [e for m, e in FITTING if m == mechanism]

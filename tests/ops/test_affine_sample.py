@@ -1,5 +1,7 @@
 """The fused form is the two-step form; and which implementation samples."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,9 @@ import pytest
 from attn_jax import affine_grid, affine_sample, grid_sample
 from attn_jax.ops import implementation, native
 from tests.ops.sampling_cases import IMPLEMENTATIONS
+from tests.xla import QUICK
+
+_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 IMAGE = jax.random.normal(jax.random.key(0), (7, 9, 3))
 THETA = jnp.array([[0.92, -0.4, 0.3], [0.5, 1.1, -0.2]])  # partly outside, not on a kink
@@ -46,8 +51,8 @@ def test_the_fused_form_is_the_two_step_form(options: dict, implementation: str)
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance),
-        jax.jit(lambda: both(two_steps))(),
-        jax.jit(lambda: both(fused))(),
+        _jit(lambda: both(two_steps))(),
+        _jit(lambda: both(fused))(),
     )
 
 

@@ -1,6 +1,7 @@
 """The samplers in JAX's modes: debugging, strict dtypes, explicit meshes, Taylor; at huge sizes."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from attn_jax import ops
 from attn_jax.ops import grid_sample, native
 from tests.ops import sampling_cases as cases
+from tests.xla import QUICK
 
 BOTH = pytest.mark.parametrize("implementation", cases.IMPLEMENTATIONS)
 CONTROL = ops.control_grid(2)
@@ -105,22 +107,29 @@ def test_a_batch_on_explicit_axes_has_the_gradients_of_one_that_is_not_shared_ou
     np.testing.assert_allclose(got[0], f(images, grids)[0], atol=1e-5)
 
 
-TAYLOR = [(mode, "xla") for mode in ("nearest", "bilinear", "bicubic")] + [("bilinear", "native")]
+KINDS = [(mode, "xla") for mode in ("nearest", "bilinear", "bicubic")] + [("bilinear", "native")]
+# Compiling takes ten seconds each: by default every kind's value, and bilinear gradients.
+DEFAULT = [(*kind, "zeros", "value") for kind in KINDS]
+DEFAULT += [("bilinear", one, "zeros", "gradient") for one in ("xla", "native")]
+DEFAULT += [("bilinear", "xla", "reflection", "value")]
+TAYLOR = [
+    pytest.param(*one, marks=() if one in DEFAULT else pytest.mark.slow)
+    for kind, *others in itertools.product(KINDS, ("zeros", "reflection"), ("value", "gradient"))
+    for one in [(*kind, *others)]
+]
 
 
-@pytest.mark.parametrize(("mode", "implementation"), TAYLOR)
-@pytest.mark.parametrize("padding", ["zeros", "reflection"])
-@pytest.mark.parametrize("wrapped", [lambda f: f, jax.grad], ids=["value", "gradient"])
-def test_taylor_coefficients_are_the_derivatives_along_a_line(
-    mode, implementation, padding, wrapped
-):
+@pytest.mark.parametrize(("mode", "implementation", "padding", "what"), TAYLOR)
+def test_taylor_coefficients_are_the_derivatives_along_a_line(mode, implementation, padding, what):
     chosen = {"mode": mode, "padding": padding, "implementation": implementation}
     with jax.enable_x64(True):
         images, grids = map(jnp.asarray, cases.pairs(2, 2))
         sample = jax.vmap(functools.partial(grid_sample, **chosen))
-        f = wrapped(lambda g: jnp.sin(sample(images, g)).sum())
+        f = lambda g: jnp.sin(sample(images, g)).sum()  # noqa: E731
+        f = jax.grad(f) if what == "gradient" else f
 
-        @jax.jit  # one program: a small one for each operation takes ten times as long
+        # One program: a small one for each operation takes longer.
+        @functools.partial(jax.jit, compiler_options=QUICK)
         def both(grids, along):
             nothing = jnp.zeros_like(along)
             value, terms = jet(f, (grids,), ((along, nothing, nothing),))

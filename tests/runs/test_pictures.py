@@ -132,6 +132,7 @@ def test_another_folder_is_matched_by_name(learned: Path, tmp_path: Path):
         evaluate(learned, source="folder", path=str(new), split="train")
 
 
+@pytest.mark.slow
 def test_moved_photographs_resume_a_run(folder: Path, tmp_path: Path):
     first = photographs(tmp_path / "photos", 8)
     workdir = tmp_path / "run"

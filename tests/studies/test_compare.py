@@ -86,6 +86,7 @@ def test_a_comparison_is_the_same_again(runs: list[Cell], untimed: None):
     assert compare(runs, CONTROLS) == compare(runs, CONTROLS)
 
 
+@pytest.mark.slow
 def test_runs_on_other_data_are_not_compared(
     runs: list[Cell],
     untimed: None,

@@ -56,6 +56,7 @@ def test_a_run_that_is_not_there_is_refused_before_anything_is_measured(tmp_path
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_variance_falls_with_rollouts_and_depends_on_the_baseline(
     config_of: Callable[..., ConfigDict], finished: Path
 ):

@@ -53,6 +53,8 @@ ONCE += [("taxonomy", word) for word in WORDS["taxonomy"] if word not in ("", "l
 LONG = {(name, "") for name in ("stn_3d", "stn_addition", "rnn_spn")}
 LONG |= {("stn_mnist", "st_cnn,control_points,TC")}
 LONG |= {("ram_benchmark", ""), ("ram_translated", "")}  # networks of ram_mnist and ram_cluttered
+# Their mechanisms are trained in tests/mechanisms.
+LONG |= {("taxonomy", word) for word in ("item_soft", "item_hard", "location_soft")}
 
 
 def marked(rows: Iterable[tuple[str, str]], slow: Container[tuple[str, str]]) -> list:

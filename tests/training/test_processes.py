@@ -112,6 +112,7 @@ def same_figures(one: Path, other: Path) -> None:
         assert result(one)[name] == result(other)[name]
 
 
+@pytest.mark.slow
 def test_one_of_two_is_killed_both_end_and_one_device_goes_on_as_if_alone(
     config: ConfigDict, jax_cache: Path, tmp_path: Path
 ):
