@@ -23,7 +23,7 @@ from attn_jax.yardsticks.rates import matmul_rate
 
 _CLASSES = 10
 _RATE, _CLIP = 1e-3, 1.0
-_STEPS = 10  # of a call
+_STEPS = 4  # of a call
 _TURN = 2  # calls
 _TOLERANCE = 1e-2  # of the largest loss
 # Not the identity: there every place is a pixel, and the slope is that of one side or the other.
