@@ -119,7 +119,7 @@ def _is_deep(values: Any) -> bool:
 
 
 class Metrics:
-    """A metrics.jsonl: a line per call of the update, numbers only."""
+    """A file such as metrics.jsonl: a line for each row, numbers only."""
 
     def __init__(self, path: Path, step: int):
         """Open for appending, cut back to `step`."""

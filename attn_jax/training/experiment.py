@@ -101,7 +101,7 @@ class Conclusion(NamedTuple):
 
 
 class History(NamedTuple):
-    """What is kept of the state at each validation, and drawn when the run ends.
+    """Numbers kept of the state at each validation, which are drawn when the run ends.
 
     Attributes:
       keep: (state) -> a row of numbers, some hundreds at most.

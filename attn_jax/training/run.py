@@ -56,11 +56,11 @@ class Run(NamedTuple):
 
     @property
     def history(self) -> History | None:
-        """What is drawn of the whole training; None where nothing is."""
+        """The history that is drawn of the training; None where none is."""
         return self.experiment.history if self.settings.log.pictures else None
 
     def kept(self, state: TrainState) -> Row:
-        """What is kept of a state to be drawn; {} where nothing is."""
+        """Numbers kept of a state to be drawn; {} where nothing is."""
         history = self.history
         if history is None:
             return {}

@@ -232,6 +232,9 @@ def _of_net(net: Net, found: Mapping[str, Peer], batch: int) -> Timing:
 def benchmark_networks(batch: int = _BATCH) -> tuple[str, dict[str, Any], None]:
     """Time the reported networks.
 
+    Args:
+      batch: images of a training step.
+
     Returns:
       A Markdown table, plain data, and no picture.
 

@@ -1,4 +1,4 @@
-"""What the machine does at best: numbers added in memory, and products of large matrices."""
+"""Rates that the machine reaches at best: its memory's, and that of large matrix products."""
 
 import statistics
 import time

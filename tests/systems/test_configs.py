@@ -52,7 +52,6 @@ ONCE += [("stn_mnist", word) for word in ("fcn,E", "st_cnn,control_points,TC")]
 ONCE += [("taxonomy", word) for word in WORDS["taxonomy"] if word not in ("", "location_hard")]
 LONG = {(name, "") for name in ("stn_3d", "stn_addition", "rnn_spn")}
 LONG |= {("stn_mnist", "st_cnn,control_points,TC")}
-LONG |= {("ram_benchmark", ""), ("ram_translated", "")}  # networks of ram_mnist and ram_cluttered
 # Their mechanisms are trained in tests/mechanisms.
 LONG |= {("taxonomy", word) for word in ("item_soft", "item_hard", "location_soft")}
 

@@ -57,7 +57,7 @@ def search_loss(network: Network, margin: float, params: PyTree, x: Array, key: 
 def loss_at(
     network: Network, margin: float, params: PyTree, x: Array, where: Array, key: Key
 ) -> Array:
-    """The same of given transforms [B, 2, 3], such as those that read the objects themselves."""
+    """The mean loss of images [B, ...] read by transforms [B, 2, 3], such as the objects' own."""
     views = network.module.transformer.read(x, where)
     found = network.module.apply({"params": params}, views, method="describe")
     return _apart(network, margin, params, x, found, key)
